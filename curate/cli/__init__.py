@@ -4,7 +4,7 @@ Turn a command line into one call, and what it raises into a message and an exit
 Commands live one per file and are imported only when named, so that `curate --help` is quick:
 
     >>> COMMANDS["plan"]
-    'Print what a recipe would mix: arms, exact tokens, shares, epochs, what each clause drops.'
+    'Print what a recipe would mix: exact tokens, shares, epochs, what is dropped.'
 """
 
 import importlib
@@ -21,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "init": "Write a commented recipe to start from.",
     "fetch": "Download named public dumps, after saying what that takes.",
     "lock": "Pin every input, tokenizer and model of a recipe by its digest.",
-    "plan": "Print what a recipe would mix: arms, exact tokens, shares, epochs, what each clause drops.",
+    "plan": "Print what a recipe would mix: exact tokens, shares, epochs, what is dropped.",
     "build": "Make the mixes of a recipe: read, tag, tokenize, plan, write.",
     "verify": "Check that a mix is what its manifest says.",
     "inspect": "Show a mix at a glance.",

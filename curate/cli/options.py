@@ -40,6 +40,6 @@ def out_option(function: Function) -> Function:
 
 def recipe_argument(function: Function) -> Function:
     """RECIPE, a TOML file → `recipe: Path`."""
-    return click.argument(
-        "recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path)
-    )(function)
+    return click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))(
+        function
+    )

@@ -1,0 +1,1 @@
+"""Turn a recipe into finished mixes: the only floor that knows every stage."""

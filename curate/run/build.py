@@ -1,0 +1,179 @@
+"""
+Turn a recipe into finished mixes: whatever is missing is made, whatever is done is left alone.
+
+    read → tag → tokenize → plan → write
+
+Each stage asks the store's receipts what is left to do, so a build that was killed goes on, and a
+build that is finished says so. Mixes appear whole: they are written in a hidden folder beside
+their place and renamed when their manifest, written last, is there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate import files, lock, recipe
+from curate.errors import InfeasibleError
+from curate.fingerprint import digest, fingerprint
+from curate.run import events
+from curate.run.order import Order, manifest_id, mix_names
+from curate.store import read_receipt, write_receipt
+
+STAGES = ("read", "tag", "tokenize", "plan", "write")
+
+
+@dataclass
+class Built:
+    """What a build did: the mixes by name, and whether anything had to be made."""
+
+    mixes: dict[str, Path] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    up_to_date: bool = False
+    reached: str = "write"
+
+
+def build(order: Order, listen: events.Listener = events.ignore) -> Built:
+    """
+    Make the mixes of a recipe.
+
+    Raises IntegrityError if an input is not the locked one or a mix of that version holds
+    something else, InfeasibleError if the pools cannot give what is asked.
+    """
+    with order.store.locked(wait=order.wait):
+        done = finished(order)
+        if done is not None:
+            return done
+        from curate.run import job as jobs
+
+        job = jobs.open_job(order.recipe, store=order.store, locked=order.locked)
+        built = Built(reached=order.until)
+        for stage in STAGES[: STAGES.index(order.until) + 1]:
+            if stage in ("read", "tag", "tokenize"):
+                _run_stage(job, stage, order, listen)
+            elif stage == "plan":
+                plan_of(job, listen)
+            else:
+                from curate.run.write import write_mixes
+
+                built.mixes, built.ids = write_mixes(job, order, plan_of(job, listen), listen)
+                write_receipt(_builds(order), _line(order), {"mixes": built.ids})
+        return built
+
+
+def finished(order: Order) -> Built | None:
+    """The result of this very build if nothing about it changed since, else None."""
+    if order.until != "write" or lock.load(order.recipe) is None:
+        return None
+    facts = read_receipt(_builds(order), _line(order))
+    if facts is None:
+        return None
+    loaded = recipe.load(order.recipe)
+    mixes = {name: order.out / name / loaded.version for name in mix_names(loaded).values()}
+    if set(mixes) != set(facts["mixes"]) or not _inputs_unchanged(order, loaded):
+        return None
+    for name, folder in mixes.items():
+        if manifest_id(folder) != facts["mixes"][name]:
+            return None
+    return Built(mixes=mixes, ids=facts["mixes"], up_to_date=True)
+
+
+def _builds(order: Order) -> Path:
+    return order.store.root / "builds"
+
+
+def _line(order: Order) -> str:
+    """The name of a build: what was declared and where the mixes go."""
+    from curate import mixing, readers, shards, taggers, tokens
+
+    declared = {
+        "recipe": digest(order.recipe.read_bytes()),
+        "lock": digest(lock.path_of(order.recipe).read_bytes()),
+        "out": str(order.out.resolve()),
+        "formats": [m.FORMAT for m in (readers, taggers, tokens, mixing, shards)],
+    }
+    return f"{order.recipe.stem}@{fingerprint(declared)}"
+
+
+def _inputs_unchanged(order: Order, loaded: recipe.Recipe) -> bool:
+    from curate.run.job import memory
+
+    locked = lock.load(order.recipe)
+    if locked is None:
+        return False
+    remembered = memory(order.store)
+    names = {
+        (source.name, name)
+        for source in loaded.sources.values()
+        for name in lock.expand(source.name, source.files)
+    }
+    return names == {(i.source, i.name) for i in locked.inputs} and all(
+        lock.is_url(i.name) or remembered.sha256_of(Path(i.name)) == i.sha256 for i in locked.inputs
+    )
+
+
+def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> None:
+    from curate.run import stages
+    from curate.run.executors import LocalExecutor
+
+    make = {
+        "read": stages.read_tasks,
+        "tag": stages.tag_tasks,
+        "tokenize": stages.tokenize_tasks,
+    }[stage]
+    tasks = make(job)
+    listen(events.Started(stage, sum(tasks.amounts), tasks.unit, len(tasks.names), tasks.n_done))
+    if tasks.names:
+        executor = LocalExecutor(
+            tasks.step,
+            tasks=len(tasks.names),
+            workers=order.workers,
+            logging_dir=order.store.root / "logs" / stage,
+        )
+        executor.run(
+            name_of=lambda rank: f"{stage} {tasks.names[rank]}",
+            progress=lambda n: listen(events.Advanced(stage, n)),
+        )
+    listen(events.Finished(stage))
+
+
+def plan_of(job: Any, listen: events.Listener = events.ignore) -> tuple[Path, Mapping[str, Any]]:
+    """The folder and the facts of a job's plan, made if it is not there (no pools: exit 5)."""
+    import orjson
+
+    from curate import mixing
+    from curate.run.job import Missing
+
+    try:
+        parts = {source: job.parts(source) for source in job.recipe.sources}
+    except Missing as missing:
+        raise InfeasibleError(
+            f"there are no pools to plan from: {missing}",
+            hint=f"Make them: curate build {job.recipe.path} --until tokenize\n"
+            "  or plan from stated sizes: curate plan … --assume SOURCE=TOKENS",
+        ) from None
+    declared = {
+        "format": mixing.FORMAT,
+        "recipe": digest(job.recipe.text.encode()),
+        "tokens": fingerprint(job.tokens_declaration),
+        "taggers": {name: fingerprint(told) for name, told in job.taggers.items()},
+        "readers": {name: fingerprint(told) for name, told in job.readers.items()},
+        "parts": {source: [part.name for part in found] for source, found in parts.items()},
+        "resolved": dict(job.lock.resolved),
+    }
+    folder = job.store.plans(job.recipe.name, fingerprint(declared))
+    path = folder / "plan.json"
+    if not path.exists():
+        files.make_folder(folder)
+        total = sum(len(found) for found in parts.values())
+        listen(events.Started("plan", total, " parts", total, 0))
+        mixing.make_plan(
+            job.recipe,
+            parts,
+            out=folder,
+            bos=job.tokenizer.bos_id is not None,
+            progress=lambda n: listen(events.Advanced("plan", n)),
+        )
+        listen(events.Finished("plan"))
+    facts: dict[str, Any] = orjson.loads(path.read_bytes())
+    return folder, facts

@@ -1,0 +1,167 @@
+"""
+Turn a recipe and its lock into everything a build, a plan or a check must know beforehand.
+
+A `Job` holds declarations only: which inputs, which folders of the store, which tokenizer and
+taggers. It opens no dump and starts no work.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate import lock as locks
+from curate import readers, recipe, taggers, tokenizer, tokens
+from curate.fingerprint import fingerprint
+from curate.store import Part, Store, read_receipt
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe with everything it names resolved."""
+
+    recipe: recipe.Recipe
+    lock: locks.Lock
+    store: Store
+    tokenizer: tokenizer.Tokenizer
+    readers: Mapping[str, dict[str, Any]]  # source → declaration
+    taggers: Mapping[str, dict[str, Any]]  # tagger → declaration
+
+    def documents(self, source: str) -> Path:
+        """Folder of a source's documents."""
+        return self.store.documents(source, fingerprint(self.readers[source]))
+
+    def tags(self, source: str, tagger: str) -> Path:
+        """Folder of a tagger's columns about a source."""
+        return self.store.tags(
+            source, fingerprint(self.readers[source]), tagger, fingerprint(self.taggers[tagger])
+        )
+
+    def tokens(self, source: str) -> Path:
+        """Folder of a source's token pool."""
+        declared = fingerprint(self.tokens_declaration)
+        return self.store.tokens(
+            source, fingerprint(self.readers[source]), self.tokenizer.name, declared
+        )
+
+    @property
+    def tokens_declaration(self) -> dict[str, Any]:
+        """What the tokenize stage was told."""
+        limit = self.recipe.tokenizer.max_document_tokens
+        return tokens.declare(self.tokenizer, max_document_tokens=limit)
+
+    def part_names(self, source: str) -> list[str]:
+        """Names of the parts of a source's locked inputs, in order; Missing if unread."""
+        names: list[str] = []
+        for item in self.lock.of(source):
+            receipt = read_receipt(self.documents(source), item.sha256[:16])
+            if receipt is None:
+                raise Missing(f"{source}: {item.name} has not been read")
+            names += [part["name"] for part in receipt["parts"]]
+        return sorted(set(names))
+
+    def parts(self, source: str) -> list[Part]:
+        """The parts of a source with all their files; Missing if one of them is not there."""
+        found = []
+        for name in self.part_names(source):
+            folders = [self.tokens(source), *(self.tags(source, t) for t in self.taggers)]
+            for folder in folders:
+                if read_receipt(folder, name) is None:
+                    raise Missing(f"{source}: part {name} is not yet in {folder.name}")
+            found.append(
+                Part(
+                    source=source,
+                    name=name,
+                    documents=self.documents(source) / f"{name}.parquet",
+                    tags=tuple(self.tags(source, t) / f"{name}.parquet" for t in self.taggers),
+                    pool=self.tokens(source) / f"{name}.parquet",
+                    ids=self.tokens(source) / f"{name}.ids",
+                )
+            )
+        return found
+
+
+class Missing(Exception):
+    """A stage before the plan has not been run."""
+
+
+def memory(store: Store) -> locks.Memory:
+    """What the store remembers of the digests of local files."""
+    return locks.Memory(store.root / "inputs.json")
+
+
+def resolve(path: Path, *, store: Store) -> tuple[recipe.Recipe, locks.Lock, tokenizer.Tokenizer]:
+    """Load a recipe and resolve its inputs, tokenizer and models as they are now."""
+    loaded = recipe.load(path)
+    told = loaded.tokenizer
+    vocabulary = tokenizer.load(told.file, eos=told.eos, bos=told.bos)
+    remembered = memory(store)
+    inputs = tuple(
+        locks.resolve(source.name, name, remembered)
+        for source in loaded.sources.values()
+        for name in locks.expand(source.name, source.files)
+    )
+    remembered.save()
+    models = tuple(
+        {"tagger": name, **model}
+        for name, declared in tagger_declarations(loaded).items()
+        for model in taggers.models(declared)
+    )
+    found = locks.Lock(
+        inputs=inputs,
+        tokenizer={
+            "file": told.file,
+            "sha256": vocabulary.sha256,
+            "n_vocab": vocabulary.n_vocab,
+            "eos_id": vocabulary.eos_id,
+            "probe": list(vocabulary.probe),
+        },
+        models=models,
+    )
+    return loaded, found, vocabulary
+
+
+def open_job(path: Path, *, store: Store, locked: bool = False) -> Job:
+    """
+    Resolve a recipe and hold it to its lock; without a lock, write one (unless `locked`).
+
+    Raises IntegrityError if an input, the tokenizer or a model is not the locked one.
+    """
+    loaded, found, vocabulary = resolve(path, store=store)
+    there = locks.load(path)
+    if there is None:
+        if locked:
+            raise locks.UsageError(
+                f"there is no {locks.path_of(path).name}", hint=f"Make it with: curate lock {path}"
+            )
+        write_lock(path, found)
+        there = found
+    locks.check(there, found, recipe=path)
+    return Job(
+        recipe=loaded,
+        lock=there,
+        store=store,
+        tokenizer=vocabulary,
+        readers={
+            source.name: readers.declare(
+                source.reader, source.options, where=f"[source.{source.name}]"
+            )
+            for source in loaded.sources.values()
+        },
+        taggers=tagger_declarations(loaded),
+    )
+
+
+def write_lock(path: Path, found: locks.Lock) -> None:
+    """Write the lock beside a recipe."""
+    from curate import files
+
+    files.write_bytes(locks.path_of(path), found.to_toml().encode())
+
+
+def tagger_declarations(loaded: recipe.Recipe) -> dict[str, dict[str, Any]]:
+    """Tagger name → canonical declaration, by name."""
+    return {
+        name: taggers.declare(name, told.options, where=f"[tagger.{name}]")
+        for name, told in sorted(loaded.taggers.items())
+    }

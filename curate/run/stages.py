@@ -1,0 +1,157 @@
+"""
+Turn what a job still lacks into the tasks of each stage.
+
+    read      one task per input file    → documents parts
+    tag       one task per part, tagger  → tag parts
+    tokenize  one task per part          → token pool parts
+    write     one task per arm           → a finished mix
+
+A task whose receipt is there is not made again. Big tasks go first, so that the last one running
+is a small one; no result depends on the order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate import readers, taggers, tokens
+from curate.lock import Input
+from curate.run.executors import Step
+from curate.run.job import Job
+from curate.store import read_receipt
+from curate.tokenizer import Tokenizer
+
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Tasks:
+    """The tasks of one stage: names, amounts of work in `unit`, and the step that does them."""
+
+    stage: str
+    unit: str
+    step: Step
+    names: list[str] = field(default_factory=list)
+    amounts: list[int] = field(default_factory=list)
+    n_done: int = 0  # tasks finished before
+
+
+class Read(Step):
+    """Task i: read input i of `inputs` into documents parts."""
+
+    name = "read"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: list[tuple[Input, dict[str, Any], Path]] = []
+
+    def run_task(self, rank: int, progress: Progress) -> None:
+        """Read one input file."""
+        item, declaration, out = self.inputs[rank]
+        readers.read_input(
+            item.name, declaration, input_sha256=item.sha256, out=out, progress=progress
+        )
+
+
+class Tag(Step):
+    """Task i: tag part i of `parts`."""
+
+    name = "tag"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[tuple[Path, str, dict[str, Any], Path]] = []
+
+    def run_task(self, rank: int, progress: Progress) -> None:
+        """Tag one part with one tagger."""
+        documents, part, declaration, out = self.parts[rank]
+        taggers.tag_part(documents, declaration, out=out, part=part, progress=progress)
+
+
+class Tokenize(Step):
+    """Task i: tokenize part i of `parts`."""
+
+    name = "tokenize"
+
+    def __init__(self, tokenizer: Tokenizer, max_document_tokens: int | None) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.max_document_tokens = max_document_tokens
+        self.parts: list[tuple[Path, str, Path]] = []
+
+    def run_task(self, rank: int, progress: Progress) -> None:
+        """Tokenize one part into the pool."""
+        documents, part, out = self.parts[rank]
+        tokens.encode_part(
+            documents,
+            self.tokenizer,
+            max_document_tokens=self.max_document_tokens,
+            out=out,
+            part=part,
+            progress=progress,
+        )
+
+
+def read_tasks(job: Job) -> Tasks:
+    """Inputs without a receipt."""
+    step = Read()
+    tasks = Tasks("read", "B", step)
+    seen = set()
+    for item in sorted(job.lock.inputs, key=lambda i: (-i.n_bytes, i.source, i.name)):
+        out = job.documents(item.source)
+        if (out, item.sha256) in seen:
+            continue  # two names, one content: one set of parts
+        seen.add((out, item.sha256))
+        if read_receipt(out, item.sha256[:16]) is not None:
+            tasks.n_done += 1
+            continue
+        step.inputs.append((item, job.readers[item.source], out))
+        tasks.names.append(f"{item.source}: {item.name}")
+        tasks.amounts.append(item.n_bytes)
+    return tasks
+
+
+def tag_tasks(job: Job) -> Tasks:
+    """Parts that some tagger has not seen."""
+    step = Tag()
+    tasks = Tasks("tag", " documents", step)
+    for source, part, n_documents in _parts(job):
+        for tagger, declaration in job.taggers.items():
+            out = job.tags(source, tagger)
+            if read_receipt(out, part) is not None:
+                tasks.n_done += 1
+                continue
+            documents = job.documents(source) / f"{part}.parquet"
+            step.parts.append((documents, part, declaration, out))
+            tasks.names.append(f"{tagger} of {source}: {part}")
+            tasks.amounts.append(n_documents)
+    return tasks
+
+
+def tokenize_tasks(job: Job) -> Tasks:
+    """Parts that are not in the token pool."""
+    step = Tokenize(job.tokenizer, job.recipe.tokenizer.max_document_tokens)
+    tasks = Tasks("tokenize", " documents", step)
+    for source, part, n_documents in _parts(job):
+        out = job.tokens(source)
+        if read_receipt(out, part) is not None:
+            tasks.n_done += 1
+            continue
+        step.parts.append((job.documents(source) / f"{part}.parquet", part, out))
+        tasks.names.append(f"{source}: {part}")
+        tasks.amounts.append(n_documents)
+    return tasks
+
+
+def _parts(job: Job) -> list[tuple[str, str, int]]:
+    """(source, part, n_documents) of every part of every source, big ones first."""
+    found = {}
+    for item in job.lock.inputs:
+        receipt = read_receipt(job.documents(item.source), item.sha256[:16])
+        if receipt is None:
+            raise RuntimeError(f"{item.name} has no receipt after the read stage")
+        for part in receipt["parts"]:
+            found[item.source, part["name"]] = part["n_documents"]
+    rows = [(source, part, n) for (source, part), n in found.items()]
+    return sorted(rows, key=lambda row: (-row[2], row[0], row[1]))
