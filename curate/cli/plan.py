@@ -17,7 +17,7 @@ from curate.errors import UsageError
     "--assume",
     multiple=True,
     metavar="SOURCE=TOKENS",
-    help="Plan from a stated pool size (underscores allowed); repeat for every source.",
+    help="Plan from a stated pool size; repeat for every source, or give TOKENS for all.",
 )
 @click.option("--make", "as_make", is_flag=True, help="Print the rules that make these mixes.")
 @json_option
@@ -42,7 +42,8 @@ def command(
         console.emit({"rules": rules}, as_json=as_json, text=rules)
         return
     if assume:
-        facts = mixing.assume_plan(recipes.load(recipe), dict(_pool(text) for text in assume))
+        loaded = recipes.load(recipe)
+        facts = mixing.assume_plan(loaded, _pools(assume, list(loaded.sources)))
     else:
         from curate.run.build import plan_of
         from curate.run.job import open_job
@@ -52,12 +53,17 @@ def command(
     console.emit(dict(facts), as_json=as_json, text=mixing.render(facts))
 
 
-def _pool(text: str) -> tuple[str, int]:
-    name, equals, amount = text.partition("=")
-    digits = amount.replace("_", "").replace(",", "")
-    if not equals or not digits.isdigit():
-        raise UsageError(
-            f"--assume wants SOURCE=TOKENS, not {text!r}",
-            hint="For example: --assume c4=30_000_000_000",
-        )
-    return name, int(digits)
+def _pools(texts: tuple[str, ...], sources: list[str]) -> dict[str, int]:
+    pools: dict[str, int] = {}
+    for text in texts:
+        name, equals, amount = text.rpartition("=")
+        digits = amount.replace("_", "").replace(",", "")
+        if not digits.isdigit() or (equals and name not in sources):
+            raise UsageError(
+                f"--assume wants SOURCE=TOKENS, not {text!r}",
+                details=[f"the sources are {', '.join(sources)}"],
+                hint=f"For example: --assume {sources[0]}=30_000_000_000",
+            )
+        for source in [name] if equals else sources:
+            pools[source] = int(digits)
+    return pools

@@ -1,0 +1,6 @@
+"""Turn `python -m curate` into `curate`."""
+
+from curate.cli import main
+
+if __name__ == "__main__":
+    main()

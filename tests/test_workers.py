@@ -1,0 +1,128 @@
+"""Workers do every task once, report, fail loudly, and are named when they die."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from curate.errors import InputError
+from curate.run.workers import WorkerDied, run_tasks
+
+Progress = Callable[[int], None]
+
+
+def square(number: int, progress: Progress) -> int:
+    progress(number)
+    return number * number
+
+
+def environment(number: int, progress: Progress) -> str:
+    return os.environ["POLARS_MAX_THREADS"]
+
+
+def die_on_two(number: int, progress: Progress) -> int:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05)
+    return number
+
+
+def refuse_on_two(number: int, progress: Progress) -> int:
+    if number == 2:
+        raise InputError("dump 2 is cut short", details=["at byte 7"], hint="Fetch it again.")
+    return number
+
+
+class Unpicklable(Exception):
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def raise_unpicklable(number: int, progress: Progress) -> int:
+    raise Unpicklable(3, 4)
+
+
+def run(task: Callable[..., object], n: int, workers: int) -> tuple[dict[int, object], int]:
+    results: dict[int, object] = {}
+    units = 0
+
+    def advance(amount: int) -> None:
+        nonlocal units
+        units += amount
+
+    run_tasks(
+        task,
+        range(n),
+        workers=workers,
+        name_of=lambda number: f"dump {number}",
+        progress=advance,
+        done=results.__setitem__,
+    )
+    return results, units
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_task_is_done_once(workers: int) -> None:
+    """Results and progress are the same for any number of workers."""
+    assert ({0: 0, 1: 1, 2: 4, 3: 9}, 6) == run(square, 4, workers)
+
+
+def test_workers_use_one_thread_each() -> None:
+    """Workers see the one-thread settings; the parent's environment is as before."""
+    before = os.environ.get("POLARS_MAX_THREADS")
+    results, _ = run(environment, 2, 2)
+
+    assert {0: "1", 1: "1"} == results
+    assert before == os.environ.get("POLARS_MAX_THREADS")
+
+
+def test_a_killed_worker_is_named_at_once() -> None:
+    """A worker killed from outside ends the run within 5 s with the name of its task."""
+    began = time.monotonic()
+    with pytest.raises(WorkerDied, match="the worker on dump 2 was killed by SIGKILL"):
+        run(die_on_two, 6, 2)
+
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_arrives_whole(workers: int) -> None:
+    """An error crosses the process border with its details, hint and exit code."""
+    with pytest.raises(InputError) as caught:
+        run(refuse_on_two, 4, workers)
+
+    assert (["at byte 7"], "Fetch it again.", 4) == (
+        caught.value.details,
+        caught.value.hint,
+        caught.value.exit_code,
+    )
+
+
+def test_an_error_that_does_not_pickle_is_still_told() -> None:
+    """An exception that cannot cross the process border arrives as its text."""
+    with pytest.raises(Exception, match="Unpicklable: 3 and 4"):
+        run(raise_unpicklable, 2, 2)
+
+
+def test_no_worker_outlives_the_run() -> None:
+    """After a failure no worker process is left."""
+    with pytest.raises(WorkerDied):
+        run(die_on_two, 6, 3)
+
+    assert [] == _children_running_tests()
+
+
+def _children_running_tests() -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rsplit(")", 1)[1].split()
+            command = (entry.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and b"spawn_main" in command:
+            found.append(entry.parent.name)
+    return found
