@@ -34,13 +34,14 @@ PROBE_TEXT = (
     "\tTabs, three   spaces,\n\n\nthree lines. >>123 >greentext & <br> 100%\n"
     "caf\u00e9 cafe\u0301 \u00c5 \u212b \u1e9b\u0323 \ufb01 na\u00efve \u0130stanbul \u00df\n"
     "\u4f60\u597d\u4e16\u754c \u3053\u3093\u306b\u3061\u306f \uc548\ub155 "
-    "\u041f\u0440\u0438\u0432\u0435\u0442 \u0645\u0631\u062d\u0628\u0627 \u0939\u093f\u0928\u094d\u0926\u0940\n"
+    "\u041f\u0440\u0438\u0432\u0435\u0442 \u0645\u0631\u062d\u0628\u0627 "
+    "\u0939\u093f\u0928\u094d\u0926\u0940\n"
     "\U0001f642\U0001f469\u200d\U0001f469\u200d\U0001f467 \u200b\u00a0\u2028\ufeff\ufffd\x00\x07\n"
     "<|endoftext|> </s> <s> <|im_start|> |||IP_ADDRESS||| [UNK] <0x0A> \u2581under \u0120G\n"
     "def f(x): return {'a': x**2}  # https://example.org/?q=1&r=%20\n"
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "
 )
-"""Fixed text (never changed): scripts, white space, composition, typed special tokens, long runs."""
+"""Fixed, never changed: scripts, white space, composition, typed special tokens, a long run."""
 
 Width = Literal["uint16", "uint32"]
 
@@ -104,8 +105,8 @@ class Tokenizer:
             raise IntegrityError(
                 f"tokenizer {self.name} does not give the ids it gave",
                 details=[
-                    f"the probe text gave {len(probe):,} ids and now gives {len(self.probe):,}; "
-                    f"the first {n_same:,} agree"
+                    f"the probe text gave {len(probe):,} ids and now gives {len(self.probe):,}",
+                    f"the first {n_same:,} agree",
                 ],
                 hint="Use the file and the version of `tokenizers` of the lock, or lock again.",
             )
@@ -166,7 +167,9 @@ def _obtain(file: str) -> tuple[str, bytes, bytes]:
     """(name, tokenizer.json bytes, bytes of the file as obtained)."""
     if file.startswith("builtin:"):
         if file != "builtin:demo":
-            raise RecipeError(f"no such tokenizer {file!r}", hint='The one shipped: "builtin:demo".')
+            raise RecipeError(
+                f"no such tokenizer {file!r}", hint='The one shipped: "builtin:demo".'
+            )
         data = _read(DEMO)
         return "demo", data, data
     if file.startswith("hf://"):
@@ -229,7 +232,9 @@ def _from_hub(file: str) -> tuple[Path, str]:
             "hf:// tokenizers need huggingface-hub", hint="pip install huggingface-hub"
         ) from error
     try:
-        found = hf_hub_download(repository, inside, revision=unquote(revision) if revision else None)
+        found = hf_hub_download(
+            repository, inside, revision=unquote(revision) if revision else None
+        )
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise RecipeError(
             f"the Hub has no {repository}" + (f" at {revision}" if revision else ""),

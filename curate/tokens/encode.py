@@ -1,0 +1,345 @@
+"""
+Turn one part of documents into its part of the token pool: `<part>.ids` and `<part>.parquet`.
+
+The text is read a row group at a time and encoded about two megabytes at a time; ids go to the
+file as they come, so memory does not grow with the part. The receipt is written last.
+
+    encode_part(documents, tokenizer, max_document_tokens=None, out=folder, part="…-00000")
+    -> {"n_documents": …, "n_tokens": …, "ids_sha256": …, "engine": "fastokens", "parity": {…}, …}
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from curate import document, files, store
+from curate.errors import InputError, IntegrityError
+from curate.tokenizer import Tokenizer, added_tokens
+from curate.tokens import parity, pieces
+from curate.tokens.engines import Engine, EngineName, Fast, Ids, Offsets, choose
+
+ROW_GROUP = 65_536
+"""Rows read at once: those of a documents part's row groups (docs/format.md §3.1)."""
+
+BATCH_BYTES = 2 << 20
+"""Text given to an engine at once: fits a core's caches, and the reference's appetite."""
+
+SCHEMA: dict[str, Any] = {
+    "row": pl.UInt32,
+    "piece": pl.UInt32,
+    "key": pl.Binary,
+    "n_tokens": pl.UInt32,
+    "n_bytes": pl.UInt32,
+    "offset": pl.UInt64,
+    "digest": pl.Binary,
+}
+
+
+def encode_part(
+    documents: Path,
+    tokenizer: Tokenizer,
+    *,
+    max_document_tokens: int | None,
+    out: Path,
+    part: str,
+    engine: EngineName = "auto",
+    progress: Callable[[int], None] = lambda n_bytes: None,
+) -> dict[str, Any]:
+    """
+    Encode `documents` into `out/<part>.ids`, `.parquet` and, last, the receipt; return its facts.
+
+    `progress` is called with the bytes of text done since the last call. Raises InputError for
+    a document whose ids hold EOS or BOS inside, IntegrityError where an engine gives an id
+    that the vocabulary does not have.
+    """
+    using, reason = choose(tokenizer, engine)
+    try:
+        facts = _write(documents, tokenizer, max_document_tokens, out, part, using, progress)
+    except _MismatchError as found:
+        using, reason = choose(tokenizer, "tokenizers")[0], "the sample gives other ids"
+        facts = _write(documents, tokenizer, max_document_tokens, out, part, using, progress)
+        facts["parity"] = found.parity
+    if reason:
+        facts["engine_reason"] = reason
+    store.write_receipt(out, part, facts)
+    return facts
+
+
+class _MismatchError(Exception):
+    """The fast engine differs from the reference on a sampled document."""
+
+    def __init__(self, parity: dict[str, Any]) -> None:
+        super().__init__("engines differ")
+        self.parity = parity
+
+
+@dataclass
+class _Batch:
+    """About two megabytes of documents of one part."""
+
+    first_row: int  # in the part
+    frame: pl.DataFrame  # id, key, text, n_bytes
+    words: npt.NDArray[np.uint64]  # first halves of the keys
+
+
+@dataclass
+class _Encoded:
+    """Rows of the pool and their ids, ready to be written."""
+
+    ids: npt.NDArray[Any]  # in the file's width, with EOS and BOS
+    rows: pl.DataFrame  # columns of SCHEMA; `offset` within `ids`
+
+
+@dataclass
+class _Counts:
+    n_documents: int = 0
+    n_rows: int = 0
+    n_tokens: int = 0
+    n_bytes: int = 0
+    n_sampled: int = 0
+    added: Counter[int] = field(default_factory=Counter)
+
+
+def _write(
+    documents: Path,
+    tokenizer: Tokenizer,
+    max_document_tokens: int | None,
+    out: Path,
+    part: str,
+    engine: Engine,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
+    n_rows = int(pl.scan_parquet(documents).select(pl.len()).collect().item())
+    counts = _Counts()
+    digest = hashlib.sha256()
+    tables: list[pl.DataFrame] = [pl.DataFrame(schema=SCHEMA)]
+    flags = _flags(tokenizer)
+    with (
+        files.replacing(out / f"{part}.ids") as temporary,
+        open(temporary, "wb", buffering=0) as file,
+    ):
+        for batch in _batches(documents, n_rows):
+            texts = batch.frame["text"].to_list()
+            ids, offsets = engine.encode(texts)
+            _check(ids, offsets, batch, tokenizer, flags, counts, part)
+            if isinstance(engine, Fast):
+                _compare(texts, ids, offsets, batch, tokenizer, engine, counts, n_rows)
+            done = _rows(ids, offsets, batch, tokenizer, max_document_tokens)
+            _append(file, done.ids)
+            digest.update(_bytes(done.ids))
+            tables.append(done.rows.with_columns(pl.col("offset") + counts.n_tokens))
+            counts.n_documents += batch.frame.height
+            counts.n_rows += done.rows.height
+            counts.n_tokens += len(done.ids)
+            n_bytes = int(batch.frame["n_bytes"].sum())
+            counts.n_bytes += n_bytes
+            progress(n_bytes)
+    with files.replacing(out / f"{part}.parquet") as temporary:
+        pl.concat(tables).write_parquet(
+            temporary, compression="zstd", compression_level=3, row_group_size=1 << 17
+        )
+    names = {t["id"]: t["content"] for t in added_tokens(tokenizer.json)}
+    return {
+        "n_documents": counts.n_documents,
+        "n_rows": counts.n_rows,
+        "n_tokens": counts.n_tokens,
+        "n_bytes": counts.n_bytes,
+        "ids_sha256": digest.hexdigest(),
+        "engine": engine.name,
+        "engine_version": engine.version,
+        "parity": {"n_documents": counts.n_sampled, "n_mismatches": 0},
+        "added_tokens": {names[i]: n for i, n in sorted(counts.added.items())},
+    }
+
+
+def _batches(documents: Path, n_rows: int) -> Iterator[_Batch]:
+    """The part in order, about BATCH_BYTES of text at a time."""
+    scan = pl.scan_parquet(documents).select("id", "key", "text", "n_bytes")
+    for first in range(0, n_rows, ROW_GROUP):
+        frame = scan.slice(first, ROW_GROUP).collect()
+        words = document.key_words(frame["key"])[:, 0]
+        number = np.cumsum(frame["n_bytes"].to_numpy(), dtype=np.int64) // BATCH_BYTES
+        borders = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), frame.height]
+        for start, end in pairwise(borders):
+            yield _Batch(first + start, frame.slice(start, end - start), words[start:end])
+
+
+NOT_SPECIAL, FORBIDDEN = 1, 2
+
+
+def _flags(tokenizer: Tokenizer) -> npt.NDArray[np.uint8]:
+    """By id: FORBIDDEN inside a document, an added token that is NOT_SPECIAL, or 0."""
+    flags = np.zeros(tokenizer.n_vocab, dtype=np.uint8)
+    for token in added_tokens(tokenizer.json):
+        if not token["special"]:
+            flags[token["id"]] = NOT_SPECIAL
+    for id_ in (tokenizer.eos_id, tokenizer.bos_id):
+        if id_ is not None:
+            flags[id_] = FORBIDDEN
+    return flags
+
+
+def _check(
+    ids: Ids,
+    offsets: Offsets,
+    batch: _Batch,
+    tokenizer: Tokenizer,
+    flags: npt.NDArray[np.uint8],
+    counts: _Counts,
+    part: str,
+) -> None:
+    """Refuse ids outside the vocabulary and EOS or BOS inside; count added tokens."""
+    if len(ids) and int(ids.max()) >= tokenizer.n_vocab:
+        raise IntegrityError(
+            f"an engine gave id {int(ids.max()):,} for {tokenizer.name}, "
+            f"which has {tokenizer.n_vocab:,} entries"
+        )
+    hits = np.flatnonzero(flags[ids])
+    found = ids[hits]
+    forbidden = hits[flags[found] == FORBIDDEN]
+    if len(forbidden):
+        row = int(np.searchsorted(offsets, forbidden[0], side="right")) - 1
+        raise InputError(
+            f"document {batch.frame['key'][row].hex()} has the id of EOS or BOS inside",
+            details=[
+                f"row {batch.first_row + row:,} of part {part}, id {int(ids[forbidden[0]]):,} "
+                + f"at its token {int(forbidden[0] - offsets[row]):,}",
+                f"{tokenizer.name} makes ordinary text into its special token",
+            ],
+            hint="Choose an eos (and bos) that the tokenizer's model cannot make from text.",
+        )
+    kinds, n_each = np.unique(found, return_counts=True)
+    counts.added.update(dict(zip(kinds.tolist(), n_each.tolist(), strict=True)))
+
+
+def _compare(
+    texts: list[str],
+    ids: Ids,
+    offsets: Offsets,
+    batch: _Batch,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    counts: _Counts,
+    n_rows: int,
+) -> None:
+    """Raise _MismatchError where a sampled document's ids are not the reference's."""
+    sample = parity.chosen(batch.words, first_row=batch.first_row, n_rows=n_rows)
+    counts.n_sampled += len(sample)
+    wrong = parity.mismatches(texts, ids, offsets, sample, tokenizer, engine)
+    if wrong:
+        keys = batch.frame["key"]
+        raise _MismatchError(
+            {
+                "n_documents": counts.n_sampled,
+                "n_mismatches": len(wrong),
+                "documents": [keys[row].hex() for row in wrong],
+            }
+        )
+
+
+def _rows(
+    ids: Ids,
+    offsets: Offsets,
+    batch: _Batch,
+    tokenizer: Tokenizer,
+    max_document_tokens: int | None,
+) -> _Encoded:
+    """Put BOS and EOS around every row, split what is too long, describe each row."""
+    n_before = 0 if tokenizer.bos_id is None else 1
+    n_around = n_before + 1
+    described = batch.frame.select(
+        row=pl.int_range(pl.len(), dtype=pl.UInt32) + batch.first_row,
+        piece=pl.lit(None, dtype=pl.UInt32),
+        key="key",
+        n_bytes="n_bytes",
+    )
+    borders = offsets
+    if max_document_tokens is not None:
+        too_long = np.flatnonzero(np.diff(offsets) > max_document_tokens - n_around)
+        if len(too_long):
+            described, borders = _split(
+                ids, offsets, batch, tokenizer, described, too_long, max_document_tokens - n_around
+            )
+    n_tokens = np.diff(borders) + n_around
+    ends = np.cumsum(n_tokens)
+    starts = ends - n_tokens
+    whole = np.empty(int(ends[-1]), dtype="<u2" if tokenizer.dtype == "uint16" else "<u4")
+    content = np.ones(len(whole), dtype=np.bool_)
+    content[ends - 1] = False
+    whole[ends - 1] = tokenizer.eos_id
+    if tokenizer.bos_id is not None:
+        content[starts] = False
+        whole[starts] = tokenizer.bos_id
+    whole[content] = ids
+    width = whole.itemsize
+    data, sha256 = _bytes(whole), hashlib.sha256
+    digests = [
+        sha256(data[a:b]).digest()[:16]
+        for a, b in zip((starts * width).tolist(), (ends * width).tolist(), strict=True)
+    ]
+    return _Encoded(
+        whole,
+        described.with_columns(
+            n_tokens=pl.Series(n_tokens, dtype=pl.UInt32),
+            offset=pl.Series(starts, dtype=pl.UInt64),
+            digest=pl.Series(digests, dtype=pl.Binary),
+        ).select(*SCHEMA),
+    )
+
+
+def _split(
+    ids: Ids,
+    offsets: Offsets,
+    batch: _Batch,
+    tokenizer: Tokenizer,
+    described: pl.DataFrame,
+    too_long: npt.NDArray[np.intp],
+    n_content: int,
+) -> tuple[pl.DataFrame, Offsets]:
+    """Replace the rows of long documents by rows of their pieces: (rows, borders in `ids`)."""
+    table = pieces.token_bytes(tokenizer)
+    tables: list[pl.DataFrame] = []
+    inner: list[int] = []
+    after = 0
+    for row in too_long.tolist():
+        start, end = int(offsets[row]), int(offsets[row + 1])
+        at = pieces.cuts(ids[start:end], n_content, table.starts)
+        inner.extend(start + a for a in at)
+        n_bytes = pieces.shares(ids[start:end], at, int(described["n_bytes"][row]), table)
+        identifier = batch.frame["id"][row]
+        numbers = range(1, len(n_bytes) + 1)
+        tables.append(described.slice(after, row - after))
+        tables.append(
+            pl.DataFrame(
+                {
+                    "row": [batch.first_row + row] * len(n_bytes),
+                    "piece": list(numbers),
+                    "key": [document.key(document.piece_id(identifier, k)) for k in numbers],
+                    "n_bytes": n_bytes,
+                },
+                schema=described.schema,
+            )
+        )
+        after = row + 1
+    tables.append(described.slice(after))
+    # Inner borders lie strictly inside documents, so sorting cannot confuse them with offsets.
+    return pl.concat(tables), np.sort(np.concatenate([offsets, inner])).astype(np.int64)
+
+
+def _append(file: BinaryIO, ids: npt.NDArray[Any]) -> None:
+    """Write all of `ids`: an unbuffered write may write less than it is given."""
+    rest = _bytes(ids)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _bytes(ids: npt.NDArray[Any]) -> memoryview:
+    return ids.view(np.uint8).data
