@@ -1,4 +1,4 @@
-"""The command line: every command helps, errors are sentences, exit codes are the documented ones."""
+"""The command line: every command helps, errors are sentences, exit codes are as documented."""
 
 import json
 import os
