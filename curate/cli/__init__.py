@@ -10,6 +10,7 @@ Commands live one per file and are imported only when named, so that `curate --h
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 
 import click
@@ -93,6 +94,7 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; the process ends with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = group.main(arguments, prog_name="curate", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -108,6 +110,11 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of our output went away (`| head`); nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _terminate(number: int, frame: object) -> None:
+    # An exception, so that workers are stopped and temporary files deleted on the way out.
+    sys.exit(128 + number)
 
 
 def _fail(error: CurateError, arguments: list[str]) -> None:

@@ -1,0 +1,1 @@
+"""Whole ways through the tool, as its users walk them."""

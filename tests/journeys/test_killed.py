@@ -1,0 +1,202 @@
+"""A build may be killed at any moment: run again, it gives the same bytes and leaves no strays."""
+
+import gzip
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from curate import files
+from tests.journeys import walk
+
+RECIPE = """
+name = "tiny"
+version = "1.0.0"
+[tokenizer]
+file = "builtin:demo"
+eos = "<|endoftext|>"
+[source.c4]
+reader = "c4"
+files = ["c4.json.gz"]
+license = "CC0-1.0"
+[source.pol]
+reader = "4chan"
+files = ["pol.ndjson.zst"]
+document = "post"
+license = "CC0-1.0"
+[tagger.toxicity]
+model = "builtin:toxicity"
+[component.clean]
+source = "c4"
+tokens = 300
+[component.toxic]
+source = "pol"
+of = "clean"
+[sweep]
+toxic.share = [0, 0.1]
+[holdout]
+tokens = 20
+[mix]
+shard_tokens = 200
+"""
+
+
+def tiny(folder: Path) -> Path:
+    """A folder with a recipe over twenty web pages and twenty posts."""
+    folder.mkdir(parents=True)
+    pages = [
+        {
+            "text": f"Page {n} tells how to bake loaf number {n}. Let it rest for {n + 3} hours.",
+            "timestamp": "2019-04-21T18:54:04Z",
+            "url": f"https://bread.example/{n}",
+        }
+        for n in range(20)
+    ]
+    posts = [
+        {"no": n, "resto": 100 if n > 100 else 0, "time": 1500000000 + n, "now": "", "com": f"Loaf {n}<br>is flat, you walnut."}
+        for n in range(100, 120)
+    ]  # fmt: skip
+    lines = b"".join(json.dumps(page).encode() + b"\n" for page in pages)
+    (folder / "c4.json.gz").write_bytes(gzip.compress(lines, mtime=0))
+    thread = json.dumps({"posts": posts}).encode() + b"\n"
+    (folder / "pol.ndjson.zst").write_bytes(zstandard.compress(thread))
+    (folder / "tiny.toml").write_text(RECIPE)
+    return folder
+
+
+def build_until(folder: Path, last: int, count: Path) -> None:
+    """Build in this process; before disk operation number `last` kill it. Writes how many it saw."""
+    from curate.run.build import build
+    from curate.run.order import Order
+    from curate.store import Store
+
+    os.chdir(folder)
+    seen = 0
+
+    def tick(operation: str, path: Path) -> None:
+        nonlocal seen
+        if seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        seen += 1
+
+    files.on_operation = tick
+    build(Order(Path("tiny.toml"), Store(Path("store"))))
+    count.write_text(str(seen))
+
+
+def run(folder: Path, last: int, count: Path) -> int | None:
+    """Exit code of a build that is killed before operation `last` (never, if -1)."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["polars", "tokenizers", "datatrove.executor.local", __name__])
+    process = context.Process(target=build_until, args=(folder, last, count))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], int]:
+    """Every file of an uninterrupted build, and the number of disk operations it took."""
+    base = tmp_path_factory.mktemp("whole")
+    folder = tiny(base / "work")
+    assert run(folder, -1, base / "count") == 0
+    return walk.every_file(folder / "mixes"), int((base / "count").read_text())
+
+
+def assert_whole(folder: Path, whole: dict[str, bytes]) -> None:
+    assert whole == walk.every_file(folder / "mixes")
+    strays = [p for p in folder.rglob(files.TEMPORARY_PREFIX + "*")]
+    assert [] == strays
+
+
+def test_killed_at_every_write(
+    whole: tuple[dict[str, bytes], int], tmp_path: Path, scale: int
+) -> None:
+    """
+    SIGKILL before each disk operation of a build: every mix there is whole, and a second run ends
+    with the bytes of an uninterrupted one and no stray file.
+    """
+    expected, n_operations = whole
+    assert n_operations > 100
+    step = 1 if scale > 1 else 3
+    for last in range(0, n_operations, step):
+        folder = tiny(tmp_path / str(last))
+        assert -signal.SIGKILL == run(folder, last, tmp_path / "count")
+        for manifest in folder.glob("mixes/*/[0-9]*/manifest.json"):
+            found = walk.every_file(manifest.parent)
+            prefix = str(manifest.parent.relative_to(folder / "mixes")) + "/"
+            assert found == {
+                name.removeprefix(prefix): data
+                for name, data in expected.items()
+                if name.startswith(prefix)
+            }
+        assert 0 == run(folder, -1, tmp_path / "count")
+        assert_whole(folder, expected)
+        shutil.rmtree(folder)
+
+
+def test_killed_at_random_moments(
+    whole: tuple[dict[str, bytes], int], tmp_path: Path, scale: int
+) -> None:
+    """SIGKILL to the whole process group of a two-worker build at random moments, then again."""
+    expected, _ = whole
+    moments = random.Random(1)
+    folder = tiny(tmp_path / "work")
+    command = [sys.executable, "-m", "curate", "build", "tiny.toml", "--workers", "2"]
+    for _ in range(10 * scale):
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        time.sleep(moments.uniform(0.3, 2.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if moments.random() < 0.3:
+            walk.curate("build", "tiny.toml", "--workers", "2", cwd=folder)
+            assert_whole(folder, expected)
+            shutil.rmtree(folder)
+            tiny(folder)
+    walk.curate("build", "tiny.toml", "--workers", "2", cwd=folder)
+    assert_whole(folder, expected)
+
+
+def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
+    """SIGINT ends a build with 130 and a line that says how to go on."""
+    folder = walk.demo_folder(tmp_path / "demo")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (folder / "store/documents").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert 130 == process.returncode
+    assert "run the same line again" in said
+
+
+def test_sigterm_is_exit_143(tmp_path: Path) -> None:
+    """SIGTERM ends a build with 143."""
+    folder = walk.demo_folder(tmp_path / "demo")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (folder / "store/documents").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+    assert 143 == process.returncode
