@@ -62,9 +62,14 @@ def tiny(folder: Path) -> Path:
         for n in range(20)
     ]
     posts = [
-        {"no": n, "resto": 100 if n > 100 else 0, "time": 1500000000 + n, "now": "", "com": f"Loaf {n}<br>is flat, you walnut."}
-        for n in range(100, 120)
-    ]  # fmt: skip
+        {
+            "no": number,
+            "resto": 0 if number == 100 else 100,
+            "time": 1500000000 + number,
+            "com": f"Loaf {number}<br>is flat, you walnut.",
+        }
+        for number in range(100, 120)
+    ]
     lines = b"".join(json.dumps(page).encode() + b"\n" for page in pages)
     (folder / "c4.json.gz").write_bytes(gzip.compress(lines, mtime=0))
     thread = json.dumps({"posts": posts}).encode() + b"\n"
@@ -74,7 +79,7 @@ def tiny(folder: Path) -> Path:
 
 
 def build_until(folder: Path, last: int, count: Path) -> None:
-    """Build in this process; before disk operation number `last` kill it. Writes how many it saw."""
+    """Build in this process, killed before disk operation `last`; writes how many it saw."""
     from curate.run.build import build
     from curate.run.order import Order
     from curate.store import Store
@@ -114,8 +119,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], i
 
 def assert_whole(folder: Path, whole: dict[str, bytes]) -> None:
     assert whole == walk.every_file(folder / "mixes")
-    strays = [p for p in folder.rglob(files.TEMPORARY_PREFIX + "*")]
-    assert [] == strays
+    assert [] == list(folder.rglob(files.TEMPORARY_PREFIX + "*"))
 
 
 def test_killed_at_every_write(
