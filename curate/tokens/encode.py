@@ -211,7 +211,7 @@ def _check(
             f"document {batch.frame['key'][row].hex()} has the id of EOS or BOS inside",
             details=[
                 f"row {batch.first_row + row:,} of part {part}, id {int(ids[forbidden[0]]):,} "
-                + f"at its token {int(forbidden[0] - offsets[row]):,}",
+                f"at its token {int(forbidden[0] - offsets[row]):,}",
                 f"{tokenizer.name} makes ordinary text into its special token",
             ],
             hint="Choose an eos (and bos) that the tokenizer's model cannot make from text.",
