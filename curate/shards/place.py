@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from curate.tokenizer import Tokenizer
 
-SAMPLE_EVERY = 61
-"""Of the digests taken over from the pool, one in so many is computed again."""
+SAMPLES = 8_192
+"""Of the digests taken over from the pool, at least so many per shard are computed again."""
 
 MAX_TOKENS = 2**30
 """Tokens in a shard: readers hold offsets in uint32 bytes (reference: docs/format.md §5.1)."""
@@ -50,15 +50,10 @@ def place(
     names: Sequence[str],
     columns: Columns,
 ) -> Shard:
-    """Put together shard `number` from its rows of the plan, in stream order."""
+    """Put together shard `number` from its rows of the plan, in stream order, and check it."""
+    import polars as pl
+
     lengths = rows["n_tokens"].to_numpy().astype(np.int64)
-    taken = lengths - rows["n_inserted"].to_numpy()
-    if (taken != lengths).any():
-        raise IntegrityError(
-            f"shard {number} of the plan has spans with inserted ids",
-            details=["this version of curate writes documents only"],
-            hint="Build with the version of curate that made the plan.",
-        )
     starts = starts_of(lengths)
     order = np.argsort(rows["part"].to_numpy(), kind="stable")
     parts, firsts, counts = np.unique(
@@ -75,22 +70,12 @@ def place(
     ids[(starts + lengths - 1)[cut]] = tokenizer.eos_id
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    known = concat(tables)[back]
+    known = pl.concat(tables)[back]
     spans = _with_plan(known, rows, starts, number, names, columns)
-    return Shard(
-        number,
-        ids,
-        rows["component"].to_numpy().astype(np.int64),
-        lengths,
-        _with_digests(spans, ids, starts, lengths),
-    )
-
-
-def concat(tables: "list[pl.DataFrame]") -> "pl.DataFrame":
-    """The rows of all tables, one after the other."""
-    import polars as pl
-
-    return pl.concat(tables)
+    shard = Shard(number, ids, rows["component"].to_numpy().astype(np.int64), lengths, spans)
+    check(shard, tokenizer)
+    shard.spans = _with_digests(spans, ids, starts, lengths)
+    return shard
 
 
 def _with_plan(
@@ -130,7 +115,7 @@ def _with_digests(
 
     partial = (spans["cut"] | (spans["first"] > 0)).to_numpy()
     anew = np.flatnonzero(partial)
-    sample = np.arange(0, len(lengths), SAMPLE_EVERY)
+    sample = np.arange(0, len(lengths), 1 + len(lengths) // (2 * SAMPLES))
     sample = sample[~partial[sample]]
     for at, digest in zip(sample, spans["digest"][sample].to_list(), strict=True):
         if digest_of(ids, starts[at], lengths[at]) != digest:

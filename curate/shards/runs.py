@@ -100,7 +100,7 @@ def make_runs(
     for batch in _batches(counts["part"].to_list(), counts["len"].to_list()):
         spans = (
             rows.filter(pl.col("part").is_between(batch[0], batch[-1]))
-            .select("part", "row", "first", "n_tokens", "n_inserted", "cut")
+            .select("part", "row", "first", "n_tokens", "cut")
             .collect()
         )
         for number in batch:
@@ -137,7 +137,7 @@ def _add_part(
     if int(spans["row"].max()) >= pool.height:  # type: ignore[arg-type]
         raise IntegrityError(f"the plan names a row beyond the pool of {part.source} {part.name}")
     chosen = pool[spans["row"]]
-    lengths = (spans["n_tokens"].cast(int) - spans["n_inserted"].cast(int)).to_numpy()
+    lengths = spans["n_tokens"].to_numpy().astype(np.int64)
     _check_within(part, spans, chosen, lengths)
     offsets = chosen["offset"].to_numpy().astype(np.int64)
     offsets += spans["first"].to_numpy()
@@ -217,7 +217,7 @@ def _facts(
     return table.select(
         *known,
         pl.lit(part.source).alias("source"),
-        pl.col("license").fill_null(licenses.get(part.source)),
+        pl.coalesce("license", pl.lit(licenses.get(part.source), dtype=pl.String)),
         "n_tokens_whole",
     )
 

@@ -8,8 +8,8 @@ Turn the lengths of a shard's spans into the small files by which trainers find 
 The bytes are those of docs/format.md §5.2:
 
     >>> import numpy as np
-    >>> megatron_index(np.array([3, 2]), "uint16").hex(" ", 9)[:26]
-    '4d4d4944494458000001000000'
+    >>> megatron_index(np.array([3, 2]), "uint16")[:18]
+    b'MMIDIDX\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x08'
     >>> datatrove_index(np.array([3, 2])).hex(" ", 8)
     '0300000000000000 0500000000000000'
     >>> datatrove_metadata("tokenizer.json", "uint32", 1_249_000)
