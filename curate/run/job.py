@@ -12,6 +12,7 @@ from typing import Any
 
 from curate import lock as locks
 from curate import readers, recipe, taggers, tokenizer, tokens
+from curate.errors import UsageError
 from curate.fingerprint import fingerprint
 from curate.store import Part, Store, read_receipt
 
@@ -131,7 +132,7 @@ def open_job(path: Path, *, store: Store, locked: bool = False) -> Job:
     there = locks.load(path)
     if there is None:
         if locked:
-            raise locks.UsageError(
+            raise UsageError(
                 f"there is no {locks.path_of(path).name}", hint=f"Make it with: curate lock {path}"
             )
         write_lock(path, found)

@@ -112,8 +112,8 @@ def _component(job: Job, part: Mapping[str, Any]) -> dict[str, Any]:
         "dropped": part["dropped"],
         "n_unused": part["n_unused"],
     }
-    told = job.recipe.components.get(part["name"])
-    where = getattr(told, "where", None)
+    told = job.recipe.components[part["name"]]
+    where = " and ".join(clause.text for clause in told.where)
     return {**facts, "where": where} if where else facts
 
 
