@@ -1,0 +1,94 @@
+"""
+Turn dumps into documents: 4chan threads and posts, C4 and other web text.
+
+    >>> declaration = declare("c4", {}, where="recipe.toml [source.c4]")
+    >>> declaration["reader"], declaration["format"] == FORMAT
+    ('c4', True)
+    >>> declare("4chan", {"dokument": "post"}, where="recipe.toml [source.pol]")
+    Traceback (most recent call last):
+      ...
+    curate.errors.RecipeError: recipe.toml [source.pol]: unknown key dokument, did you mean document?
+"""
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from curate.errors import InputError
+from curate.readers.options import FORMAT, declare
+
+__all__ = ["FORMAT", "check_rejected", "declare", "read_input"]
+
+
+def read_input(
+    uri: str,
+    declaration: Mapping[str, object],
+    *,
+    input_sha256: str,
+    out: Path,
+    part_bytes: int = 256 << 20,
+    progress: Callable[[int], None] = lambda n: None,
+) -> dict[str, Any]:
+    """
+    Read one file into documents parts in `out`, and write its receipt last → the receipt's facts.
+
+    `uri` is a local path or an fsspec URL whose bytes must hash to `input_sha256` (else
+    IntegrityError); `declaration` comes from `declare`; `progress(n)` is told of every `n` more
+    bytes of the file. Damaged or hostile input raises InputError; nothing partial is ever taken for
+    done, since the receipt comes last. What is written follows docs/format.md §3.1 and depends on
+    the bytes of the file and the declaration alone.
+    """
+    from curate import store
+    from curate.readers import parts
+    from curate.readers.base import Tally
+    from curate.readers.decompress import Stream
+    from curate.readers.options import module_of
+
+    reader = module_of(declaration)
+    name = input_sha256[:16]
+    stream = Stream(uri, input_sha256, progress)
+    with Tally(name, out / f"{name}.rejected.jsonl.zst") as tally:
+        written = parts.write(
+            reader.read(stream, declaration, tally),
+            reader.columns(declaration),
+            out=out,
+            input_sha256=input_sha256,
+            part_bytes=part_bytes,
+        )
+    facts: dict[str, Any] = {
+        "input": input_sha256,
+        "n_bytes": stream.n_bytes,
+        "n_bytes_decompressed": stream.n_bytes_decompressed,
+        "n_records": tally.n_records,
+        "n_documents": sum(part["n_documents"] for part in written),
+        "skipped": dict(sorted(tally.skipped.items())),
+        "rejected": dict(sorted(tally.rejected.items())),
+        "n_bytes_rejected": tally.n_bytes_rejected,
+        "parts": written,
+    }
+    if tally.posts:
+        facts["posts"] = dict(sorted(tally.posts.items()))
+    if tally.notes.total():
+        facts["notes"] = {k: n for k, n in sorted(tally.notes.items()) if n}
+    store.write_receipt(out, name, facts)
+    return facts
+
+
+def check_rejected(facts: Mapping[str, Any], *, name: str, limit: Fraction) -> None:
+    """InputError if more than `limit` of an input's records, or of its bytes, were rejected."""
+    n_rejected = sum(facts["rejected"].values())
+    of_records = Fraction(n_rejected, max(facts["n_records"], 1))
+    of_bytes = Fraction(facts["n_bytes_rejected"], max(facts["n_bytes_decompressed"], 1))
+    if of_records <= limit and of_bytes <= limit:
+        return
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in facts["rejected"].items())
+    raise InputError(
+        f"{name} has too many records that cannot be read",
+        details=[
+            f"{n_rejected:,} of {facts['n_records']:,} records, "
+            f"{facts['n_bytes_rejected']:,} of {facts['n_bytes_decompressed']:,} bytes: {reasons}",
+            f"limit {float(limit):.3%}; the records are in {facts['input'][:16]}.rejected.jsonl.zst",
+        ],
+        hint=f"Look at them, then raise --max-rejected above {float(max(of_records, of_bytes)):.3%}.",
+    )

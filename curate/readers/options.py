@@ -1,0 +1,95 @@
+"""
+Turn a `[source.x]` table of a recipe into a full, checked declaration.
+
+    >>> declare("c4", {}, where="r.toml [source.c4]")
+    {'reader': 'c4', 'format': 1}
+    >>> post = declare("4chan", {"document": "post"}, where="r.toml [source.pol]")
+    >>> post["document"], post["board"], post["quotelinks"]
+    ('post', 'pol', 'keep')
+"""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from curate.errors import RecipeError
+from curate.readers.base import Declaration, Reader
+
+FORMAT = 1
+"""Raised when any reader writes other bytes for the same input; a golden-digest test guards it."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One key of a `[source.x]` table: its type is its default's."""
+
+    default: str | bool | int | dict[str, str] | list[str]
+    choices: tuple[str, ...] = ()
+    meaning: str = ""
+
+
+OPTIONS: dict[str, dict[str, Option]] = {
+    "c4": {},
+    "4chan": {
+        "document": Option("thread", ("thread", "post"), "what one document is"),
+        "serialisation": Option(
+            "plain", ("plain", "local-ids", "gpt-4chan", "chat"), "how a thread becomes text"
+        ),
+        "board": Option("pol", (), "board of posts that do not say theirs"),
+        "quotelinks": Option("keep", ("keep", "drop"), "whether >>123 stays in the text"),
+        "dangling": Option(
+            "mark", ("keep", "mark", "drop"), "what >>123 becomes if 123 is not in the thread"
+        ),
+        "identities": Option("drop", ("drop", "hash"), "what becomes of names and poster ids"),
+    },
+}
+"""Reader → its options."""
+
+_MODULES = {"c4": "curate.readers.web", "4chan": "curate.readers.fourchan"}
+
+
+def declare(reader: str, options: Mapping[str, object], *, where: str) -> dict[str, Any]:
+    """
+    The full canonical declaration of a source: every option with its value, reader and FORMAT.
+
+    `options` are the keys of the table beyond name, reader, files and license. A key or value that
+    is not known raises RecipeError, which names `where` and the nearest known one.
+    """
+    known = OPTIONS.get(reader)
+    if known is None:
+        raise RecipeError(f"{where}: unknown reader {reader}{_nearest(reader, OPTIONS)}")
+    for key in options:
+        if key not in known:
+            raise RecipeError(f"{where}: unknown key {key}{_nearest(key, known)}")
+    declaration: dict[str, Any] = {"reader": reader, "format": FORMAT}
+    for key, option in known.items():
+        value = options.get(key, option.default)
+        _check(key, value, option, where)
+        declaration[key] = value
+    return declaration
+
+
+def module_of(declaration: Declaration) -> Reader:
+    """The module that reads what was declared."""
+    return cast(Reader, importlib.import_module(_MODULES[str(declaration["reader"])]))
+
+
+def _check(key: str, value: object, option: Option, where: str) -> None:
+    kind = type(option.default)
+    if type(value) is not kind:
+        raise RecipeError(f"{where}: {key} must be {_NAMES[kind]}, not {type(value).__name__}")
+    if option.choices and value not in option.choices:
+        raise RecipeError(
+            f"{where}: {key} cannot be {value!r}{_nearest(str(value), option.choices)}",
+            details=[f"one of: {', '.join(option.choices)}"],
+        )
+
+
+_NAMES = {str: "a string", bool: "true or false", int: "an integer", dict: "a table", list: "a list"}
+
+
+def _nearest(name: str, known: "Mapping[str, object] | tuple[str, ...]") -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f", did you mean {near[0]}?" if near else " (there are none)"

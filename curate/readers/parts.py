@@ -1,0 +1,160 @@
+"""
+Turn batches of documents into parts: Parquet files of about 256 MB of text each.
+
+Part borders depend on the documents alone, not on how they were batched, and a part is written
+while its documents are read, a row group at a time.
+
+    >>> import pathlib, tempfile, polars as pl
+    >>> out = pathlib.Path(tempfile.mkdtemp())
+    >>> batch = pl.DataFrame({"id": ["4chan:g/1", "4chan:g/5"], "text": ["one", "three"],
+    ...                       "offset": [0, 40], "n_posts": [1, 1]})
+    >>> sha = "c0ffee" * 10 + "0000"
+    >>> for part in write(iter([batch]), {}, out=out, input_sha256=sha, part_bytes=3):
+    ...     print(part)
+    {'name': 'c0ffeec0ffeec0ff-00000', 'n_documents': 1, 'n_bytes': 3}
+    {'name': 'c0ffeec0ffeec0ff-00001', 'n_documents': 1, 'n_bytes': 5}
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate import document, files, store
+from curate.readers import domains
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ROW_GROUP = 65_536
+"""Rows of a row group (docs/format.md §3.1)."""
+
+
+def complete(
+    batch: "pl.DataFrame", extras: "dict[str, pl.DataType]", *, input_name: str
+) -> "pl.DataFrame":
+    """
+    A batch of a reader with all columns of a documents table, in their order.
+
+    The reader's `group` is the String id of the group, null for the document's own id.
+    """
+    import polars as pl
+
+    identifiers = batch["id"]
+    columns: dict[str, Any] = {
+        "id": identifiers,
+        "key": document.keys(identifiers),
+        "text": batch["text"],
+        "n_bytes": batch["text"].str.len_bytes(),
+        "input": pl.repeat(input_name, batch.height, dtype=pl.String, eager=True),
+    }
+    columns["group"] = _groups(batch, columns["key"])
+    columns["content"] = batch["content"] if "content" in batch.columns else contents(batch["text"])
+    if "url" in batch.columns:
+        columns["registered_domain"] = domains.registered(batch["url"])
+    schema = {**document.schema(), **extras}
+    for name, kind in schema.items():
+        column = columns.get(name)
+        if column is None:
+            column = (
+                batch[name]
+                if name in batch.columns
+                else pl.repeat(None, batch.height, dtype=kind, eager=True)
+            )
+        columns[name] = column.cast(kind).alias(name)
+    return pl.DataFrame({name: columns[name] for name in schema})
+
+
+def contents(texts: "pl.Series") -> "pl.Series":
+    """First 16 bytes of the sha256 of each text: Binary column."""
+    import polars as pl
+
+    encoded = texts.cast(pl.Binary).to_list()
+    return pl.Series([hashlib.sha256(t).digest()[:16] for t in encoded], dtype=pl.Binary)
+
+
+def write(
+    batches: "Iterator[pl.DataFrame]",
+    extras: "dict[str, pl.DataType]",
+    *,
+    out: Path,
+    input_sha256: str,
+    part_bytes: int,
+) -> list[dict[str, Any]]:
+    """
+    Write all documents of one input into parts of `out` → name, n_documents, n_bytes of each.
+
+    A part ends with the document that brings its text to `part_bytes`.
+    """
+    from polars.io.plugins import register_io_source
+
+    name = input_sha256[:16]
+    schema = {**document.schema(), **extras}
+    whole = (complete(b, extras, input_name=name) for b in batches if b.height)
+    cutter = _Cutter(whole, part_bytes)
+    parts: list[dict[str, Any]] = []
+    while cutter.more():
+        part = store.part_name(input_sha256, len(parts))
+
+        def source(*_: object) -> "Iterator[pl.DataFrame]":
+            return cutter.part()
+
+        with files.replacing(out / f"{part}.parquet") as temporary:
+            register_io_source(source, schema=schema).sink_parquet(
+                temporary,
+                compression="zstd",
+                compression_level=3,
+                row_group_size=ROW_GROUP,
+                statistics=True,
+                maintain_order=True,
+            )
+        parts.append({"name": part, "n_documents": cutter.n_documents, "n_bytes": cutter.n_bytes})
+    return parts
+
+
+class _Cutter:
+    """Deal batches out to parts, cutting a batch where a part is full."""
+
+    def __init__(self, batches: "Iterator[pl.DataFrame]", part_bytes: int) -> None:
+        self._batches = batches
+        self._part_bytes = part_bytes
+        self._held: pl.DataFrame | None = None
+        self.n_documents = 0
+        self.n_bytes = 0
+
+    def more(self) -> bool:
+        """Whether another document follows."""
+        if self._held is None:
+            self._held = next(self._batches, None)
+        return self._held is not None
+
+    def part(self) -> "Iterator[pl.DataFrame]":
+        """The batches of the next part."""
+        import polars as pl
+
+        self.n_documents = self.n_bytes = 0
+        while self.n_bytes < self._part_bytes and self.more():
+            batch = self._held
+            assert batch is not None  # more() said so
+            sizes = batch["n_bytes"].cast(pl.UInt64)
+            full = (sizes.cum_sum() + self.n_bytes >= self._part_bytes).arg_max()
+            taken = batch.height
+            if sizes.sum() + self.n_bytes >= self._part_bytes and full is not None:
+                taken = full + 1
+            self._held = batch[taken:] if taken < batch.height else None
+            self.n_documents += taken
+            self.n_bytes += int(sizes[:taken].sum())
+            yield batch[:taken]
+
+
+def _groups(batch: "pl.DataFrame", keys: "pl.Series") -> "pl.Series":
+    """Key of each row's group; hashed once per distinct group."""
+    import polars as pl
+
+    if "group" not in batch.columns:
+        return keys
+    groups = batch["group"]
+    known = groups.drop_nulls().unique(maintain_order=True)
+    hashed = document.keys(known)
+    found = groups.replace_strict(known, hashed, default=None, return_dtype=pl.Binary)
+    return pl.select(pl.coalesce(found, keys)).to_series()
