@@ -34,7 +34,7 @@ def recount(folder: Path) -> list[str]:
     manifest = json.loads((folder / "manifest.json").read_bytes())
     spans = pl.read_parquet(folder / "spans.parquet")
     content = manifest["content"]
-    wrong = [
+    return [
         *_identity(folder, manifest),
         *_sums(folder, manifest),
         *_tokenizer(folder, content),
@@ -46,7 +46,6 @@ def recount(folder: Path) -> list[str]:
         *_documents(spans),
         *_origin(manifest, spans),
     ]
-    return wrong
 
 
 def main() -> int:

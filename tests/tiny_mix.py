@@ -94,7 +94,8 @@ def thread(text: str, number: int, component: str = "toxic", **tags: float | Non
 
 def some_documents(n_clean: int = 12, n_toxic: int = 8) -> list[Document]:
     """A mild mix of two components with scores 0.00, 0.01, … and texts of 20 to 60 bytes."""
-    words = "the quick brown fox jumps over a lazy dog while rain falls on old stone".split()
+    line = "the quick brown fox jumps over a lazy dog while rain falls on old stone"
+    words = line.split()
     pages = [
         web(f"Page {n}: " + " ".join(words[n % 5 : n % 5 + 3 + n % 6]) + ".", n, toxicity=n / 100)
         for n in range(n_clean)
@@ -295,7 +296,7 @@ TYPES = {
 
 def write_table(folder: pathlib.Path, rows: list[dict[str, Any]], tags: list[str]) -> None:
     """§5.3."""
-    schema = {**TYPES, **{tag: pl.Float32 for tag in tags}}
+    schema = {**TYPES, **dict.fromkeys(tags, pl.Float32)}
     pl.DataFrame(rows, schema=schema, orient="row").write_parquet(
         folder / "spans.parquet",
         compression="zstd",

@@ -1,0 +1,102 @@
+"""
+Turn the documents of a mix into one digest that commits to all of them, and into proofs about one.
+
+The tree is that of RFC 6962 §2.1: leaf hash sha256(0x00 ‖ leaf), node sha256(0x01 ‖ left ‖ right),
+split at the largest power of two; a leaf is a document's key (16 bytes) and the sha256 of its span
+digests in stream order (32 bytes), sorted by key (docs/format.md §5.6).
+
+    >>> hashes = [leaf_hash(bytes([n]) * 48) for n in range(5)]
+    >>> top = root(hashes)
+    >>> follow(hashes[3], 3, 5, path(hashes, 3)) == top
+    True
+    >>> follow(hashes[3], 2, 5, path(hashes, 3)) == top
+    False
+"""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """Hash of a leaf, 32 bytes."""
+    return hashlib.sha256(b"\0" + leaf).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node, 32 bytes."""
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def root(hashes: Sequence[bytes]) -> bytes:
+    """The root over n leaf hashes; of no leaves sha256 of nothing (RFC 6962 §2.1)."""
+    if not hashes:
+        return hashlib.sha256().digest()
+    level = list(hashes)
+    while len(level) > 1:
+        level = _above(level)
+    return level[0]
+
+
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    """The next level; a last one without a partner moves up as it is."""
+    sha256 = hashlib.sha256
+    pairs = zip_longest(level[::2], level[1::2])
+    return [sha256(b"\1" + a + b).digest() if b is not None else a for a, b in pairs]
+
+
+def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """The audit path of leaf `index`: the sibling hashes from the leaf to the root (§2.1.1)."""
+    level, siblings = list(hashes), []
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            siblings.append(level[sibling])
+        level, index = _above(level), index // 2
+    return siblings
+
+
+def follow(hash_: bytes, index: int, n_leaves: int, siblings: Sequence[bytes]) -> bytes | None:
+    """
+    The root that leaf `index` of `n_leaves` and its audit path lead to.
+
+    None if the path has another length than such a tree gives, or the index is outside it.
+    """
+    if not 0 <= index < n_leaves:
+        return None
+    left, width, rest = index, n_leaves, list(siblings)
+    while width > 1:
+        if left ^ 1 < width:
+            if not rest:
+                return None
+            sibling = rest.pop(0)
+            hash_ = node_hash(sibling, hash_) if left & 1 else node_hash(hash_, sibling)
+        left, width = left // 2, (width + 1) // 2
+    return None if rest else hash_
+
+
+def leaves(spans: "pl.DataFrame") -> tuple[list[bytes], list[bytes]]:
+    """
+    Keys (sorted, distinct) and leaf hashes of a table of spans in stream order.
+
+    `spans` needs the columns `key` and `digest` (Binary, 16 bytes each).
+    """
+    import numpy as np
+
+    rows = spans.select("key", "digest").sort("key", maintain_order=True)
+    if rows.height == 0:
+        return [], []
+    new = rows["key"] != rows["key"].shift()
+    firsts = np.flatnonzero(new.fill_null(True).to_numpy()).tolist()
+    keys, digests = rows["key"].to_list(), rows["digest"].to_list()
+    if len(firsts) < len(keys):
+        ends = [*firsts[1:], rows.height]
+        keys = [keys[first] for first in firsts]
+        digests = [b"".join(digests[a:b]) for a, b in zip(firsts, ends, strict=True)]
+    sha256 = hashlib.sha256
+    pairs = zip(keys, digests, strict=True)
+    return keys, [sha256(b"\0" + key + sha256(whole).digest()).digest() for key, whole in pairs]
