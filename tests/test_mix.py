@@ -35,9 +35,13 @@ def mix(folder: Path) -> Mix:
 @pytest.mark.parametrize("how", ["folder", "manifest", "name"])
 def test_opens_by_folder_manifest_or_name(folder: Path, how: str) -> None:
     """A mix opens by its folder, its manifest, or its name and version."""
-    name = {"folder": folder, "manifest": folder / "manifest.json", "name": "tiny@1.0.0"}[how]
+    names: dict[str, Path | str] = {
+        "folder": folder,
+        "manifest": folder / "manifest.json",
+        "name": "tiny@1.0.0",
+    }
 
-    assert "tiny@1.0.0" == Mix.open(name, mixes=folder.parent.parent).title
+    assert "tiny@1.0.0" == Mix.open(names[how], mixes=folder.parent.parent).title
 
 
 def test_a_name_without_a_mix_is_an_error(folder: Path) -> None:

@@ -185,10 +185,8 @@ def test_a_folder_names_the_file_in_it(tmp_path: Path) -> None:
 
 def test_real_tokenizers_are_what_their_owner_says(shared: Path) -> None:
     """Sizes, widths and EOS of the two tokenizers of OLMo, and their sums."""
-    sums = dict(
-        reversed(line.split())
-        for line in (shared / "tokenizers/SHA256SUMS").read_text().splitlines()
-    )
+    lines = (shared / "tokenizers/SHA256SUMS").read_text().splitlines()
+    sums = {name: sum_ for sum_, name in map(str.split, lines)}
     found = {}
     for name in ("allenai_gpt-neox-olmo-dolma-v1_5.json", "allenai_dolma2.json"):
         tokenizer = load(str(shared / "tokenizers" / name), eos=END)

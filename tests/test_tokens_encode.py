@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -262,7 +263,7 @@ def test_an_end_made_from_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=document.key("d1").hex()) as caught:
         encode(tmp_path, ["w2", "w3 w1"], tokenizer)
 
-    assert "row 1 of part p, id 1 at its token 1" == caught.value.details[0]
+    assert "row 1 of part p, its token 1" == caught.value.details[0]
     assert ["documents.parquet"] == [path.name for path in tmp_path.iterdir()]
 
 
@@ -282,7 +283,7 @@ class Lying(engines.Fast):
 
 
 @pytest.fixture
-def lying(monkeypatch: pytest.MonkeyPatch) -> None:
+def lying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put the lying engine in the place of the fast one."""
     engines._fast.cache_clear()
     monkeypatch.setattr(engines, "Fast", Lying)
@@ -351,7 +352,7 @@ def test_without_the_fast_engine_the_reference_writes(
 def test_an_interrupted_part_leaves_nothing(tmp_path: Path) -> None:
     """A failure while encoding leaves neither files nor a receipt."""
 
-    def fail(n_bytes: int) -> None:
+    def fail(n_documents: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -360,16 +361,16 @@ def test_an_interrupted_part_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_progress_counts_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches report their bytes, which sum up to the part; their size changes no byte of it."""
+    """Batches report their documents, which sum up to the part; their size changes no byte."""
     texts = [chr(97 + n) * (n + 1) for n in range(20)]
     whole = encode(tmp_path, texts)[2]
     told: list[int] = []
-    monkeypatch.setattr("curate.tokens.encode.BATCH_BYTES", 32)
-    monkeypatch.setattr("curate.tokens.encode.ROW_GROUP", 7)
+    monkeypatch.setattr("curate.tokens.batches.BATCH_BYTES", 32)
+    monkeypatch.setattr("curate.tokens.batches.ROW_GROUP", 7)
     facts = encode(tmp_path, texts, progress=told.append)[2]
 
     assert whole == facts
-    assert 210 == sum(told)
+    assert 20 == sum(told)
     assert len(told) > 6
 
 

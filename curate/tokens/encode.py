@@ -10,9 +10,8 @@ file as they come, so memory does not grow with the part. The receipt is written
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,13 +23,8 @@ from curate import document, files, store
 from curate.errors import InputError, IntegrityError
 from curate.tokenizer import Tokenizer, added_tokens
 from curate.tokens import parity, pieces
+from curate.tokens.batches import Batch, batches, n_rows
 from curate.tokens.engines import Engine, EngineName, Fast, Ids, Offsets, choose
-
-ROW_GROUP = 65_536
-"""Rows read at once: those of a documents part's row groups (docs/format.md §3.1)."""
-
-BATCH_BYTES = 2 << 20
-"""Text given to an engine at once: fits a core's caches, and the reference's appetite."""
 
 SCHEMA: dict[str, Any] = {
     "row": pl.UInt32,
@@ -51,12 +45,12 @@ def encode_part(
     out: Path,
     part: str,
     engine: EngineName = "auto",
-    progress: Callable[[int], None] = lambda n_bytes: None,
+    progress: Callable[[int], None] = lambda n_documents: None,
 ) -> dict[str, Any]:
     """
     Encode `documents` into `out/<part>.ids`, `.parquet` and, last, the receipt; return its facts.
 
-    `progress` is called with the bytes of text done since the last call. Raises InputError for
+    `progress` is called with the documents done since the last call. Raises InputError for
     a document whose ids hold EOS or BOS inside, IntegrityError where an engine gives an id
     that the vocabulary does not have.
     """
@@ -79,15 +73,6 @@ class _MismatchError(Exception):
     def __init__(self, parity: dict[str, Any]) -> None:
         super().__init__("engines differ")
         self.parity = parity
-
-
-@dataclass
-class _Batch:
-    """About two megabytes of documents of one part."""
-
-    first_row: int  # in the part
-    frame: pl.DataFrame  # id, key, text, n_bytes
-    words: npt.NDArray[np.uint64]  # first halves of the keys
 
 
 @dataclass
@@ -117,7 +102,7 @@ def _write(
     engine: Engine,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    n_rows = int(pl.scan_parquet(documents).select(pl.len()).collect().item())
+    n_all = n_rows(documents)
     counts = _Counts()
     digest = hashlib.sha256()
     tables: list[pl.DataFrame] = [pl.DataFrame(schema=SCHEMA)]
@@ -126,12 +111,12 @@ def _write(
         files.replacing(out / f"{part}.ids") as temporary,
         open(temporary, "wb", buffering=0) as file,
     ):
-        for batch in _batches(documents, n_rows):
+        for batch in batches(documents):
             texts = batch.frame["text"].to_list()
             ids, offsets = engine.encode(texts)
             _check(ids, offsets, batch, tokenizer, flags, counts, part)
             if isinstance(engine, Fast):
-                _compare(texts, ids, offsets, batch, tokenizer, engine, counts, n_rows)
+                _compare(texts, ids, offsets, batch, tokenizer, engine, counts, n_all)
             done = _rows(ids, offsets, batch, tokenizer, max_document_tokens)
             _append(file, done.ids)
             digest.update(_bytes(done.ids))
@@ -139,9 +124,8 @@ def _write(
             counts.n_documents += batch.frame.height
             counts.n_rows += done.rows.height
             counts.n_tokens += len(done.ids)
-            n_bytes = int(batch.frame["n_bytes"].sum())
-            counts.n_bytes += n_bytes
-            progress(n_bytes)
+            counts.n_bytes += int(batch.frame["n_bytes"].sum())
+            progress(batch.frame.height)
     with files.replacing(out / f"{part}.parquet") as temporary:
         pl.concat(tables).write_parquet(
             temporary, compression="zstd", compression_level=3, row_group_size=1 << 17
@@ -158,18 +142,6 @@ def _write(
         "parity": {"n_documents": counts.n_sampled, "n_mismatches": 0},
         "added_tokens": {names[i]: n for i, n in sorted(counts.added.items())},
     }
-
-
-def _batches(documents: Path, n_rows: int) -> Iterator[_Batch]:
-    """The part in order, about BATCH_BYTES of text at a time."""
-    scan = pl.scan_parquet(documents).select("id", "key", "text", "n_bytes")
-    for first in range(0, n_rows, ROW_GROUP):
-        frame = scan.slice(first, ROW_GROUP).collect()
-        words = document.key_words(frame["key"])[:, 0]
-        number = np.cumsum(frame["n_bytes"].to_numpy(), dtype=np.int64) // BATCH_BYTES
-        borders = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), frame.height]
-        for start, end in pairwise(borders):
-            yield _Batch(first + start, frame.slice(start, end - start), words[start:end])
 
 
 NOT_SPECIAL, FORBIDDEN = 1, 2
@@ -190,7 +162,7 @@ def _flags(tokenizer: Tokenizer) -> npt.NDArray[np.uint8]:
 def _check(
     ids: Ids,
     offsets: Offsets,
-    batch: _Batch,
+    batch: Batch,
     tokenizer: Tokenizer,
     flags: npt.NDArray[np.uint8],
     counts: _Counts,
@@ -207,11 +179,11 @@ def _check(
     forbidden = hits[flags[found] == FORBIDDEN]
     if len(forbidden):
         row = int(np.searchsorted(offsets, forbidden[0], side="right")) - 1
+        at = int(forbidden[0] - offsets[row])
         raise InputError(
             f"document {batch.frame['key'][row].hex()} has the id of EOS or BOS inside",
             details=[
-                f"row {batch.first_row + row:,} of part {part}, id {int(ids[forbidden[0]]):,} "
-                f"at its token {int(forbidden[0] - offsets[row]):,}",
+                f"row {batch.first_row + row:,} of part {part}, its token {at:,}",
                 f"{tokenizer.name} makes ordinary text into its special token",
             ],
             hint="Choose an eos (and bos) that the tokenizer's model cannot make from text.",
@@ -224,14 +196,14 @@ def _compare(
     texts: list[str],
     ids: Ids,
     offsets: Offsets,
-    batch: _Batch,
+    batch: Batch,
     tokenizer: Tokenizer,
     engine: Engine,
     counts: _Counts,
-    n_rows: int,
+    n_all: int,
 ) -> None:
     """Raise _MismatchError where a sampled document's ids are not the reference's."""
-    sample = parity.chosen(batch.words, first_row=batch.first_row, n_rows=n_rows)
+    sample = parity.chosen(batch.words, first_row=batch.first_row, n_rows=n_all)
     counts.n_sampled += len(sample)
     wrong = parity.mismatches(texts, ids, offsets, sample, tokenizer, engine)
     if wrong:
@@ -248,7 +220,7 @@ def _compare(
 def _rows(
     ids: Ids,
     offsets: Offsets,
-    batch: _Batch,
+    batch: Batch,
     tokenizer: Tokenizer,
     max_document_tokens: int | None,
 ) -> _Encoded:
@@ -298,7 +270,7 @@ def _rows(
 def _split(
     ids: Ids,
     offsets: Offsets,
-    batch: _Batch,
+    batch: Batch,
     tokenizer: Tokenizer,
     described: pl.DataFrame,
     too_long: npt.NDArray[np.intp],

@@ -8,8 +8,8 @@ a tokenizer only after the probe agrees (and, part by part, a sample: `curate.to
     >>> from curate.tokenizer import load
     >>> engine = Reference(load("builtin:demo", eos="<|endoftext|>"))
     >>> ids, offsets = engine.encode(["one text", "", "and another"])
-    >>> len(offsets), offsets[0], offsets[-1] == len(ids), offsets[1] == offsets[2]
-    (4, 0, True, True)
+    >>> [engine.tokenizer.decode(ids[a:b].tolist()) for a, b in zip(offsets, offsets[1:])]
+    ['one text', '', 'and another']
 """
 
 import json
@@ -59,6 +59,7 @@ class Reference:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.version = version("tokenizers")
+        self.tokenizer = tokenizer
         self._encoder = tokenizer.encoder()
         self._may_cut = may_cut(tokenizer.json)
 

@@ -13,7 +13,9 @@ special tokens after everything else, so that id 0 is never the end of a documen
     ['lo', 'we', 'st', ' ne', 'we', 'st']
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from curate.errors import InputError, UsageError
 
@@ -65,3 +67,35 @@ def train_tokenizer(
         )
     tokenizer.add_special_tokens([AddedToken(t, special=True) for t in special_tokens])
     return str(tokenizer.to_str(pretty=False)).encode() + b"\n"
+
+
+@dataclass
+class Corpus:
+    """The texts of documents parts, then of text files; counts what it gave."""
+
+    parts: Sequence[Path]
+    files: Sequence[Path] = ()
+    one_in: int = 1  # by the first 8 bytes of the key, as a little-endian number
+    n_documents: int = field(default=0, init=False)
+    n_bytes: int = field(default=0, init=False)
+
+    def __iter__(self) -> Iterator[str]:
+        import numpy as np
+
+        from curate.tokens.batches import batches
+
+        for part in self.parts:
+            for batch in batches(part):
+                frame = batch.frame[np.flatnonzero(batch.words % np.uint64(self.one_in) == 0)]
+                self.n_documents += frame.height
+                self.n_bytes += int(frame["n_bytes"].sum())
+                yield from frame["text"].to_list()
+        for path in self.files:
+            data = path.read_bytes()
+            try:
+                text = data.decode()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path} is not UTF-8: byte {error.start:,}") from error
+            self.n_documents += 1
+            self.n_bytes += len(data)
+            yield text
