@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import curate
 from curate.errors import IntegrityError, UsageError
 from curate.mix import Mix, Windows
-from tests import tiny_mix
+from tests import tiny_files, tiny_mix
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_shards_are_the_stream(mix: Mix, folder: Path) -> None:
     ids = np.concatenate([mix.shard(n) for n in range(len(mix.shards))])
 
     assert mix.n_tokens == len(ids)
-    assert np.array_equal(tiny_mix.ids_of(folder), ids)
+    assert np.array_equal(tiny_files.ids_of(folder), ids)
 
 
 def test_every_token_has_one_place(mix: Mix) -> None:

@@ -15,9 +15,9 @@ import pytest
 from curate.errors import InputError, IntegrityError, RecipeError
 from curate.fingerprint import digest
 from curate.tokenizer import PROBE_TEXT, from_bytes, load
-from tests import tiny_mix
+from tests import tiny_files
 
-BYTES = tiny_mix.tokenizer_json()
+BYTES = tiny_files.tokenizer_json()
 END = "<|endoftext|>"
 
 

@@ -19,11 +19,11 @@ from curate import document, store
 from curate.errors import InputError, IntegrityError, MissingExtraError, RecipeError
 from curate.tokenizer import Tokenizer, from_bytes, load
 from curate.tokens import declare, encode_part, engines
-from tests import tiny_mix
+from tests import tiny_files
 from tests.test_tokenizer import words
 
 END = "<|endoftext|>"
-BYTES = from_bytes(tiny_mix.tokenizer_json(), name="bytes", eos=END)
+BYTES = from_bytes(tiny_files.tokenizer_json(), name="bytes", eos=END)
 
 AWKWARD = (
     END, "<|pad|>", "|||IP_ADDRESS|||", " ", "  ", "\n", "\r\n", "\t", "\x00", "e\u0301", "\u00e9",
@@ -139,7 +139,7 @@ def test_nothing_to_encode_is_an_empty_part(tmp_path: Path) -> None:
 
 def test_a_text_that_vanishes_is_an_end_alone(tmp_path: Path) -> None:
     """A text that the normaliser empties keeps its row, so that the plan can count it."""
-    record = json.loads(tiny_mix.tokenizer_json())
+    record = json.loads(tiny_files.tokenizer_json())
     record["normalizer"] = {"type": "Replace", "pattern": {"String": "x"}, "content": ""}
     tokenizer = from_bytes(json.dumps(record).encode(), name="no-x", eos=END)
 
@@ -229,7 +229,7 @@ def test_pieces_are_cut_between_characters(
 
 def test_bytes_of_pieces_sum_up_where_a_normaliser_changes_them(tmp_path: Path) -> None:
     """Where tokens stand for fewer bytes than the text had, the pieces share what it had."""
-    record = json.loads(tiny_mix.tokenizer_json())
+    record = json.loads(tiny_files.tokenizer_json())
     record["normalizer"] = {"type": "NFC"}
     tokenizer = from_bytes(json.dumps(record).encode(), name="nfc", eos=END)
     ids, rows, _ = encode(tmp_path, ["e\u0301" * 4], tokenizer, max_document_tokens=5)
@@ -246,7 +246,7 @@ def test_no_room_for_a_piece_is_refused(demo: Tokenizer) -> None:
 
 def test_added_tokens_are_matched_and_counted(tmp_path: Path) -> None:
     """A token that is not marked special is matched in text, and counted by its text."""
-    record = json.loads(tiny_mix.tokenizer_json())
+    record = json.loads(tiny_files.tokenizer_json())
     record["added_tokens"].append(
         {**record["added_tokens"][0], "id": 257, "content": "|MAIL|", "special": False}
     )
