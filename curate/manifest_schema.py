@@ -92,7 +92,7 @@ _COMPONENT = _record(
         "cut": _list(_CUT),
         "stream_digest": DIGEST,
     },
-    {"of": NAME},
+    {"of": NAME, "phases": _list(_list(FRACTION))},
 )
 _SHARD = _record(
     {"name": SHARD_NAME, "sha256": DIGEST, "n_tokens": COUNT, "n_spans": COUNT}

@@ -1,17 +1,14 @@
 """
 Turn the spans of a mix into the places where they break the laws of mixing (docs/format.md §4).
 
-Rank, order, deviation and cut are derived again here. Positions are compared in whole numbers:
-
-    >>> import numpy as np
-    >>> due(np.array([0, 3, 7]), part=9, whole=90).tolist()
-    [0, 30, 70]
+Rank, order, deviation, cut and overlap are derived again here, in whole numbers and fractions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from curate.audit import schedule
 from curate.audit.findings import Finding
 from curate.audit.opened import SPANS, Opened
 from curate.audit.rank import ranks
@@ -32,23 +29,12 @@ def check(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
     yield from _overlap(spans)
     for name in names:
         yield from _ranks(mix, spans, name)
+    pieces = _schedules(mix, spans)
     if mix.content["layout"] == "by-source":
         yield from _by_source(spans)
     else:
-        yield from _interleaved(spans, names)
-        yield from _deviation(mix, spans, names)
-
-
-def due(positions: "Positions", part: int, whole: int) -> "Positions":
-    """⌊c · whole / part⌋ for positions c < part, exact for parts and wholes below 2^53."""
-    import numpy as np
-
-    # A float guesses the quotient to within one; the remainder, exact modulo 2^64, corrects it.
-    guess = np.floor(positions.astype(np.longdouble) * whole / part).astype(np.int64)
-    with np.errstate(over="ignore"):
-        rest = positions * np.int64(whole) - guess * np.int64(part)
-    fixed: Positions = guess + (rest >= part).astype(np.int64) - (rest < 0).astype(np.int64)
-    return fixed
+        yield from _interleaved(pieces, spans)
+    yield from _deviation(mix, pieces, spans)
 
 
 def _begins(lengths: "Positions") -> "Positions":
@@ -137,18 +123,35 @@ def _by_source(spans: "pl.DataFrame") -> Iterator[Finding]:
         yield Finding("order", SPANS, "", "a component does not start with a shard of its own")
 
 
-def _interleaved(spans: "pl.DataFrame", names: list[str]) -> Iterator[Finding]:
+def _schedules(mix: Opened, spans: "pl.DataFrame") -> dict[str, list[schedule.Piece]]:
+    totals = {name: int(n) for name, n in spans.group_by("component").agg(_tokens()).iter_rows()}
+    bent = {
+        component["name"]: [(Fraction(s), Fraction(d)) for s, d in component["phases"]]
+        for component in mix.content["components"]
+        if "phases" in component
+    }
+    return schedule.schedules(totals, bent)
+
+
+def _tokens() -> "pl.Expr":
+    import polars as pl
+
+    return pl.col("n_tokens").cast(pl.Int64).sum()
+
+
+def _interleaved(
+    pieces: dict[str, list[schedule.Piece]], spans: "pl.DataFrame"
+) -> Iterator[Finding]:
     """All spans by (due, component name, c)."""
     import numpy as np
     import polars as pl
 
     lengths = _lengths(spans)
-    whole = int(lengths.sum())
     when, begun = np.zeros_like(lengths), np.zeros_like(lengths)
-    for name in names:
+    for name in pieces:
         mine = np.flatnonzero((spans["component"] == name).to_numpy())
         begun[mine] = _begins(lengths[mine])
-        when[mine] = due(begun[mine], int(lengths[mine].sum()) or 1, whole)
+        when[mine] = schedule.due(pieces[name], begun[mine])
     ordered = (
         spans.select("component", due=pl.Series(when), begun=pl.Series(begun))
         .with_row_index("row")
@@ -160,34 +163,28 @@ def _interleaved(spans: "pl.DataFrame", names: list[str]) -> Iterator[Finding]:
         yield Finding("order", SPANS, f"row {int(wrong[0])}", what)
 
 
-def _deviation(mix: Opened, spans: "pl.DataFrame", names: list[str]) -> Iterator[Finding]:
-    """The largest |p·E − e| over components and span ends, as an exact fraction."""
+def _deviation(
+    mix: Opened, pieces: dict[str, list[schedule.Piece]], spans: "pl.DataFrame"
+) -> Iterator[Finding]:
+    """The largest deviation, and the bound that was proven for its component."""
     said = mix.content["largest_deviation"]
-    value, name, at = largest_deviation(spans, names)
-    found = f"{value.numerator}/{value.denominator}"
-    if (said["value"], said["component"], said["at"]) != (found, name, at):
-        what = (
-            f"the manifest says {said['value']} of {said['component']} at {said['at']:,}, "
-            f"the spans give {found} of {name} at {at:,}"
-        )
+    lengths = _lengths(spans)
+    names = spans["component"].to_numpy()
+    value, name, at = schedule.largest_deviation(pieces, names, lengths)
+    by_source = mix.content["layout"] == "by-source"
+    whole, longest = int(lengths.sum()), int(lengths.max(initial=0))
+    limit = schedule.bound(pieces, name, longest, whole, by_source)
+    found = {"value": _text(value), "component": name, "at": at, "bound": _text(limit)}
+    if not pieces:  # an empty mix may name any component
+        found["component"] = said["component"]
+    if said != found:
+        what = f"the manifest says {_shown(said)}, the spans give {_shown(found)}"
         yield Finding("count", MANIFEST, "content.largest_deviation", what)
 
 
-def largest_deviation(spans: "pl.DataFrame", names: list[str]) -> tuple[Fraction, str, int]:
-    """Value, component and token of the largest deviation: first in the stream, then by name."""
-    import numpy as np
+def _text(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
 
-    lengths = _lengths(spans)
-    ends = np.cumsum(lengths)
-    whole = int(lengths.sum()) or 1
-    best: list[tuple[int, int, str]] = []
-    for name in names:
-        own = np.cumsum(np.where((spans["component"] == name).to_numpy(), lengths, 0))
-        total = int(own[-1]) if len(own) else 0
-        # Floats only say which places are worth an exact look: they are right to far below 1/8.
-        rough = np.abs(ends.astype(np.longdouble) * total / whole - own)
-        for at in np.flatnonzero(rough >= rough.max(initial=0) - 0.125).tolist():
-            exact = abs(total * int(ends[at]) - int(own[at]) * whole)
-            best = [min([*best, (-exact, int(ends[at]), name)])]
-    value, at, name = best[0] if best else (0, 0, "")
-    return Fraction(-value, whole), name, at
+
+def _shown(facts: Mapping[str, Any]) -> str:
+    return "{value} of {component} at {at}, bound {bound}".format_map(facts)

@@ -140,7 +140,9 @@ def _recount(
         audit.checked.append(f"texts: {total.render()}")
     else:
         audit.not_checked.append("whether ids are the documents' texts: no byte-level tokenizer")
-    audit.not_checked.append("estimates, and what was read and left out: not in these files")
+    audit.not_checked.append(
+        "estimates, what was read and left out, whole lengths of what was cut: not in these files"
+    )
 
 
 def _clauses(mix: Opened, spans: "pl.DataFrame", audit: Outcome) -> None:
