@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import RecipeError
-from curate.taggers import shelf
+from curate.taggers import checkpoint, shelf
 
 FORMAT = 1
 """Of the columns' bytes: raise it when a tagger gives other numbers for the same declaration."""
 
 GRANULARITIES = ("document", "post", "sentence")
-PRECISIONS = ("fp32", "bf16", "int8")
-SPLIT_HEADS = ("max", "mean", "share")
-"""Columns `<tagger>.<head>` of a tagger that scores posts or sentences; `<tagger>` is the mean."""
-
+_PRECISIONS = {"torch": ("fp32", "bf16"), "onnx": ("fp32", "int8")}
 _COMMON = ("kind",)
 _MODEL = ("model", "sha256", "license", "granularity", "over")
 _SAMPLED = ("calibrates", "sample", "seed")
@@ -63,7 +60,8 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
     made |= _granularity(options, place)
     made |= _sampled(options, place)
     if kind == "detoxify":
-        return {**made, **_detoxify(options, place)}
+        _, heads = checkpoint.described(Path(made["at"]))
+        return {**made, "heads": heads, **_detoxify(options, place)}
     card = shelf.card(Path(made["at"]))
     label = _text(options, "label", place) or str(card.get("label", ""))
     if not label:
@@ -160,11 +158,13 @@ def _sampled(options: Mapping[str, object], place: str) -> dict[str, Any]:
 
 def _detoxify(options: Mapping[str, object], place: str) -> dict[str, Any]:
     backend = _text(options, "backend", place) or "torch"
-    _one_of(backend, ("torch", "onnx"), "backend", place)
+    _one_of(backend, tuple(_PRECISIONS), "backend", place)
     precision = _text(options, "precision", place) or "fp32"
-    _one_of(precision, PRECISIONS, "precision", place)
-    if (precision == "int8") != (backend == "onnx") and precision != "fp32":
-        raise RecipeError(f"{place} {precision} does not exist with backend = {backend}")
+    if precision not in _PRECISIONS[backend]:
+        raise RecipeError(
+            f'{place} precision = "{precision}"; with backend = "{backend}" it is one of '
+            + ", ".join(_PRECISIONS[backend])
+        )
     window, overlap = options.get("window", 512), options.get("overlap", 64)
     if not isinstance(window, int) or not 8 <= window <= 1 << 15:
         raise RecipeError(f"{place} window = {window!r} is not a number of tokens from 8")

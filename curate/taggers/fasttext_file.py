@@ -16,7 +16,7 @@ Layout (fastText 0.9, `FastText::loadModel`), all little-endian:
     >>> header(b"not a model")
     Traceback (most recent call last):
       ...
-    curate.errors.InputError: not a fastText model: it ends at byte 11, inside its header
+    curate.errors.InputError: not a fastText model: it starts with 544501614, version 1869422689
 """
 
 import struct

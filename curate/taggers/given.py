@@ -34,6 +34,7 @@ class Perspective:
     """Scores that came with the dump: null where it has none, never computed here."""
 
     needs = tuple(f"perspective.{head}" for head in HEADS)
+    batch_bytes = 32 << 20
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -58,6 +59,7 @@ class WordList:
     """How often a text has a word or phrase of a list: whole words, any case, longest first."""
 
     needs = ("text",)
+    batch_bytes = 32 << 20
 
     def __init__(self, name: str, words: Sequence[str]) -> None:
         self.name = name

@@ -14,6 +14,7 @@ the JSON beside it: what its labels mean, its golden scores, its licences.
 import functools
 import json
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,15 @@ def _digest(path: Path, state: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def card(path: Path) -> dict[str, Any]:
-    """What `<model>.json` beside a model says; {} if there is none or it is of another model."""
+    """What `<model>.json` beside a model file, or `card.json` in a folder, says; {} without one."""
     try:
-        found: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
+        place = path / "card.json" if path.is_dir() else path.with_suffix(".json")
+        found: dict[str, Any] = json.loads(place.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     return found if found.get("format") == "curate-model/1" else {}
+
+
+def name_of(declaration: Mapping[str, Any]) -> str:
+    """What errors call the model of a declaration."""
+    return f"[tagger.{declaration['name']}] {declaration['model']}"

@@ -13,7 +13,9 @@ Pieces put one after the other are the document, byte for byte:
     {'': [0.5, 1.0], 'max': [0.75, 1.0], 'share': [0.6666666865348816, 1.0]}
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from curate.errors import InputError
 
@@ -70,6 +72,11 @@ def summed(
         "max": np.maximum.reduceat(scores, starts),
         "share": share.astype(np.float32),
     }
+
+
+def threshold(declaration: Mapping[str, Any]) -> float:
+    """The score from which a piece counts in `share`, of a declaration with pieces."""
+    return float(Fraction(declaration["over"]))
 
 
 def _posts(table: "pl.DataFrame") -> "pl.DataFrame":

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from curate import files, store
 from curate.errors import IntegrityError
 from curate.taggers import shelf, units
-from curate.taggers.declaration import SPLIT_HEADS
 
 if TYPE_CHECKING:
     import polars as pl
 
 GROUP_ROWS = 65_536  # rows of a row group of documents (docs/format.md §3.1)
-BATCH_BYTES = 32 << 20  # of text at once: what a batch holds as Python strings
+BATCH_BYTES = 32 << 20  # of text at once, which a batch holds as Python strings
 
 
 class Tagger(Protocol):
@@ -32,6 +31,11 @@ class Tagger(Protocol):
     @property
     def needs(self) -> tuple[str, ...]:
         """Columns of the documents that `tag` reads; absent ones are left out."""
+        ...
+
+    @property
+    def batch_bytes(self) -> int:
+        """About how much text `tag` gets at once."""
         ...
 
     def tag(self, table: "pl.DataFrame") -> "pl.DataFrame":
@@ -50,14 +54,12 @@ def columns(declaration: Mapping[str, Any]) -> dict[str, str]:
         from curate.taggers.given import HEADS
 
         return {name: "Float32", **{f"{name}.{head}": "Float32" for head in HEADS[1:]}}
-    heads = [""]
     if kind == "detoxify":
-        from curate.taggers.detoxify import heads_of
+        from curate.taggers import detoxify
 
-        heads = heads_of(declaration)
-    if declaration["granularity"] != "document":
-        heads = [f"{head}.{end}".strip(".") for head in heads for end in ("", *SPLIT_HEADS[::2])]
-    return {f"{name}.{head}".rstrip("."): "Float32" for head in heads}
+        return dict.fromkeys(detoxify.columns(declaration), "Float32")
+    ends = ("",) if declaration["granularity"] == "document" else ("", ".max", ".share")
+    return {name + end: "Float32" for end in ends}
 
 
 def tag_part(
@@ -79,7 +81,7 @@ def tag_part(
     tagger = opened(declaration)
     expected = columns(declaration)
     tables = []
-    for batch in batches(documents, tagger.needs):
+    for batch in batches(documents, tagger.needs, tagger.batch_bytes):
         tags = tagger.tag(batch)
         checked(tags, expected, batch.height, part)
         tables.append(tags)
@@ -106,8 +108,8 @@ def tag_part(
     return facts
 
 
-def batches(documents: Path, needs: tuple[str, ...]) -> "Iterator[pl.DataFrame]":
-    """Columns `needs` (those that exist) of a documents part, about 32 MB of text at once."""
+def batches(documents: Path, needs: tuple[str, ...], batch_bytes: int) -> "Iterator[pl.DataFrame]":
+    """Columns `needs` (those that exist) of a documents part, some MB of text at once."""
     import polars as pl
 
     lazy = pl.scan_parquet(documents, glob=False)
@@ -116,7 +118,7 @@ def batches(documents: Path, needs: tuple[str, ...]) -> "Iterator[pl.DataFrame]"
     n_rows = lazy.select(pl.len()).collect().item()
     for start in range(0, n_rows, GROUP_ROWS):
         group = lazy.slice(start, GROUP_ROWS).select(*chosen, "n_bytes").collect()
-        block = (group["n_bytes"].cast(pl.Int64).cum_sum() - 1) // BATCH_BYTES
+        block = (group["n_bytes"].cast(pl.Int64).cum_sum() - 1) // batch_bytes
         for _, batch in group.group_by(block, maintain_order=True):
             yield batch.select(chosen)
 
@@ -159,31 +161,46 @@ def opened(declaration: Mapping[str, Any]) -> Tagger:
 
 @functools.lru_cache(maxsize=4)
 def _opened(declaration_json: bytes) -> Tagger:
+    from curate.taggers.probe import judged, probe
+
     declaration = json.loads(declaration_json)
+    if "at" in declaration:
+        shelf.checked(Path(declaration["at"]), declaration["sha256"])
+        probe(declaration)
+    tagger: Tagger = judged(declaration)
+    return tagger
+
+
+def loaded(declaration: Mapping[str, Any], *, like: Tagger | None = None) -> Tagger:
+    """
+    The tagger of a declaration, loaded in this process without any check: see `opened`.
+
+    With `like`, a tagger of another granularity that shares that one's model.
+    """
     kind = declaration["kind"]
     if kind in ("perspective", "wordlist"):
         from curate.taggers import given
 
         return given.opened(declaration)
-    path = Path(declaration["at"])
-    shelf.checked(path, declaration["sha256"])
     if kind == "detoxify":
-        from curate.taggers import detoxify
+        from curate.taggers.detoxify import Detoxify
 
-        return detoxify.opened(declaration)
+        return Detoxify(declaration, like if isinstance(like, Detoxify) else None)
     from curate.taggers.fasttext import FastText
-    from curate.taggers.probe import probe
 
-    normalise = declaration.get("normalise", "lines")
-    probe(path, normalise=normalise, card=shelf.card(path))
-    model = FastText(path, normalise)
-    if kind == "language":
-        return Language(model, declaration["name"])
-    return Scores(model, declaration)
+    if isinstance(like, Scores | Language):
+        model = like.model
+    else:
+        model = FastText(Path(declaration["at"]), declaration.get("normalise", "lines"))
+    return (
+        Language(model, declaration["name"]) if kind == "language" else Scores(model, declaration)
+    )
 
 
 class Scores:
     """The probability of one label of a fastText model, of documents or of their pieces."""
+
+    batch_bytes = BATCH_BYTES
 
     def __init__(self, model: Any, declaration: Mapping[str, Any]) -> None:
         self.model, self.declaration = model, declaration
@@ -197,11 +214,9 @@ class Scores:
         name, label = self.declaration["name"], self.declaration["label"]
         if self.declaration["granularity"] == "document":
             return pl.DataFrame({name: self.model.scores(table["text"], label)})
-        from fractions import Fraction
-
         split = units.pieces(table, self.declaration["granularity"])
         scores = self.model.scores(split["text"], label)
-        over = float(Fraction(self.declaration["over"]))
+        over = units.threshold(self.declaration)
         heads = units.summed(scores, split["row"], table.height, over=over)
         return pl.DataFrame({f"{name}.{head}".rstrip("."): each for head, each in heads.items()})
 
@@ -210,6 +225,7 @@ class Language:
     """The best label of a fastText language model and its probability."""
 
     needs: tuple[str, ...] = ("text",)
+    batch_bytes = BATCH_BYTES
 
     def __init__(self, model: Any, name: str) -> None:
         self.model, self.name = model, name

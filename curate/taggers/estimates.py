@@ -1,0 +1,230 @@
+"""
+Turn flags of an imperfect classifier into the share of toxic text, with a defensible interval.
+
+Of text flagged at a threshold, a part is not toxic; of what is toxic, a part is not flagged. With
+the sensitivity and specificity measured on documents whose label is known, the true share is
+(apparent + specificity − 1) / (sensitivity + specificity − 1) (Rogan and Gladen 1978), cut to
+[0, 1]. The interval resamples whole threads on both sides: the documents of the component, and the
+documents with a known label.
+
+    >>> import numpy as np
+    >>> known = Known(np.array([1, 1, 1, 0, 0, 0, 0, 0]), np.array([1, 1, 0, 1, 0, 0, 0, 0]))
+    >>> found = toxic_share(np.array([1, 1, 0, 0, 0]), known=known, n_resamples=0)
+    >>> found.apparent, found.sensitivity, found.specificity, found.share
+    ('0.400000', '0.666667', '0.800000', '0.428571')
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from curate.errors import InputError
+from curate.taggers.calibrate import decimal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+RESAMPLES = 1_000
+LEVEL = Fraction(95, 100)
+MOST_GROUPS = 4_096
+"""More groups are first thrown together at random into so many: the spread stays as it is."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """
+    Documents whose label is known, each (n,): the truth and the classifier's flag, 0 or 1.
+
+    `weights` is what each stands for (a stratified sample is not even), `groups` its thread.
+    """
+
+    truth: "npt.ArrayLike"
+    flags: "npt.ArrayLike"
+    weights: "npt.ArrayLike | None" = None
+    groups: "npt.ArrayLike | None" = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """An estimated share; decimals as text. `share` is corrected where `sensitivity` is known."""
+
+    unit: str  # documents | tokens
+    apparent: str  # flagged, of all
+    share: str
+    low: str
+    high: str
+    method: str
+    n_documents: int
+    n_groups: int
+    n_known: int = 0
+    sensitivity: str = ""
+    specificity: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the manifest's `estimates`: text and whole numbers."""
+        return {key: value for key, value in asdict(self).items() if value != ""}
+
+
+def rogan_gladen(apparent: "Floats", sensitivity: "Floats", specificity: "Floats") -> "Floats":
+    """
+    The true share behind an apparent one, cut to [0, 1]; elementwise.
+
+    Where the classifier does not tell the classes apart (sensitivity + specificity ≤ 1) the
+    apparent share says nothing, and the result is the apparent share itself.
+    """
+    import numpy as np
+
+    told = sensitivity + specificity - 1
+    useful = told > 0
+    corrected = (apparent + specificity - 1) / np.where(useful, told, 1)
+    return np.where(useful, np.clip(corrected, 0, 1), apparent)
+
+
+def toxic_share(
+    flags: "npt.ArrayLike",
+    *,
+    unit: str = "documents",
+    tokens: "npt.ArrayLike | None" = None,
+    groups: "npt.ArrayLike | None" = None,
+    known: Known | None = None,
+    seed: int = 0,
+    n_resamples: int = RESAMPLES,
+) -> Share:
+    """
+    The share of toxic documents (or of tokens in them) of n documents flagged 0 or 1.
+
+    `tokens` are needed for unit tokens; `groups` (n,) are resampled whole, default each document.
+    Without `known` the share is the apparent one and its interval that of the sample alone.
+    """
+    import numpy as np
+
+    flag = np.asarray(flags, np.float64)
+    if len(flag) == 0 or (unit == "tokens") != (tokens is not None):
+        raise InputError("a share needs documents, and of tokens their counts")
+    weight = np.ones(len(flag)) if tokens is None else np.asarray(tokens, np.float64)
+    draw = np.random.default_rng(seed)
+    (of_flagged, of_all), n_groups = _summed([flag * weight, weight], groups, draw)
+    apparent = np.array([of_flagged.sum() / of_all.sum()])
+    times = _times(len(of_all), draw, n_resamples)
+    share, spread = apparent, (times @ of_flagged) / (times @ of_all)
+    method, n_known, accuracy = "apparent share; percentile bootstrap over groups", 0, ("", "")
+    if known is not None:
+        sensitivity, specificity, spreads = _accuracy(known, draw, n_resamples)
+        method = "Rogan-Gladen; percentile bootstrap over groups of both samples"
+        share = rogan_gladen(apparent, sensitivity, specificity)
+        spread = rogan_gladen(spread, *spreads)
+        n_known = len(np.asarray(known.truth))
+        accuracy = (decimal(sensitivity[0]), decimal(specificity[0]))
+    tail = float(1 - LEVEL) / 2
+    low, high = np.quantile(spread, [tail, 1 - tail]) if n_resamples else (share[0], share[0])
+    return Share(
+        unit=unit,
+        apparent=decimal(apparent[0]),
+        share=decimal(share[0]),
+        low=decimal(low),
+        high=decimal(high),
+        method=method,
+        n_documents=len(flag),
+        n_groups=n_groups,
+        n_known=n_known,
+        sensitivity=accuracy[0],
+        specificity=accuracy[1],
+    )
+
+
+def mixed(shares: Sequence[Share], n_tokens: Sequence[int], *, unit: str) -> dict[str, str]:
+    """
+    The share of a mix from those of its components, by their amounts in `unit`.
+
+    Components are independent, so half-widths add in squares, below and above apart.
+    """
+    import math
+
+    total = sum(n_tokens)
+    parts = [Fraction(n, total) for n in n_tokens]
+    middle = sum(float(p) * float(each.share) for p, each in zip(parts, shares, strict=True))
+    below = math.hypot(
+        *(float(p) * (float(s.share) - float(s.low)) for p, s in zip(parts, shares, strict=True))
+    )
+    above = math.hypot(
+        *(float(p) * (float(s.high) - float(s.share)) for p, s in zip(parts, shares, strict=True))
+    )
+    return {
+        "unit": unit,
+        "share": decimal(middle),
+        "low": decimal(max(0.0, middle - below)),
+        "high": decimal(min(1.0, middle + above)),
+        "method": "components weighted by amount; independent intervals",
+    }
+
+
+def table(
+    flagged: Mapping[str, int], amounts: Mapping[str, int], shares: Mapping[str, Share]
+) -> list[dict[str, Any]]:
+    """
+    Source × label: of each source what was flagged (counted) and what is toxic (estimated).
+
+    4chan is not all toxic and C4 not all clean; the two columns of counts sum to the amount.
+    """
+    return [
+        {
+            "source": name,
+            "flagged": flagged[name],
+            "not_flagged": amounts[name] - flagged[name],
+            "toxic": str(round(amounts[name] * Fraction(shares[name].share))),
+            "not_toxic": str(amounts[name] - round(amounts[name] * Fraction(shares[name].share))),
+        }
+        for name in sorted(amounts)
+    ]
+
+
+def _accuracy(
+    known: Known, draw: "np.random.Generator", n_resamples: int
+) -> "tuple[Floats, Floats, tuple[Floats, Floats]]":
+    """Sensitivity and specificity (1,), and their resamples."""
+    import numpy as np
+
+    truth, flag = np.asarray(known.truth, np.float64), np.asarray(known.flags, np.float64)
+    weight = np.ones(len(truth)) if known.weights is None else np.asarray(known.weights)
+    toxic, clean = weight * truth, weight * (1 - truth)
+    sums, _ = _summed([toxic * flag, toxic, clean * (1 - flag), clean], known.groups, draw)
+    if sums[1].sum() == 0 or sums[3].sum() == 0:
+        raise InputError("the documents with a known label are all toxic or all clean")
+    times = _times(len(sums[0]), draw, n_resamples)
+    found = [np.array([sums[n].sum() / sums[n + 1].sum()]) for n in (0, 2)]
+    spreads = []
+    for n, value in zip((0, 2), found, strict=True):
+        above, below = times @ sums[n], times @ sums[n + 1]
+        # A resample without one of the classes tells nothing of it: it keeps the value found.
+        spreads.append(np.where(below > 0, above / np.where(below > 0, below, 1), value))
+    return found[0], found[1], (spreads[0], spreads[1])
+
+
+def _summed(
+    columns: "Sequence[Floats]", groups: "npt.ArrayLike | None", draw: "np.random.Generator"
+) -> "tuple[list[Floats], int]":
+    """Sums of each column over the groups, and how many groups there are."""
+    import numpy as np
+
+    if groups is None:
+        member, n_groups = np.arange(len(columns[0])), len(columns[0])
+    else:
+        _, member = np.unique(np.asarray(groups), return_inverse=True)
+        n_groups = int(member.max()) + 1
+    if n_groups > MOST_GROUPS:
+        member = (draw.permutation(n_groups) % MOST_GROUPS)[member]
+    sums: list[Floats] = []
+    for column in columns:
+        sums.append(np.bincount(member, weights=column).astype(np.float64))
+    return sums, n_groups
+
+
+def _times(n: int, draw: "np.random.Generator", n_resamples: int) -> "Floats":
+    """How often each of n groups is in each resample: (n_resamples, n)."""
+    import numpy as np
+
+    return draw.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
