@@ -17,13 +17,13 @@ import polars as pl
 from curate import document, shards
 from curate.store import Part
 from curate.tokenizer import Tokenizer
-from tests import tiny_mix
-from tests.tiny_mix import Document, Span
+from tests import tiny_files, tiny_manifest, tiny_mix
+from tests.tiny_manifest import Document, Span
 
 
 def tokenizer(dtype: str = "uint16", *, bos: bool = False) -> Tokenizer:
     """One token per byte; EOS 256, BOS 257."""
-    json = tiny_mix.tokenizer_json()
+    json = tiny_files.tokenizer_json()
     return Tokenizer(
         name="bytes",
         sha256=hashlib.sha256(json).hexdigest(),
@@ -102,16 +102,16 @@ class World:
         pool = sum(len(d.text.encode()) + 1 for d in self.documents if d.component == name)
         return {
             "name": name,
-            "source": tiny_mix.source_of(name),
+            "source": tiny_manifest.source_of(name),
             "unit": "tokens",
             "requested": n_tokens,
             "residual": 0,
-            "epochs": tiny_mix.frac(Fraction(n_tokens, pool or 1)),
+            "epochs": tiny_manifest.frac(Fraction(n_tokens, pool or 1)),
             "n_tokens": n_tokens,
             "n_spans": len(mine),
             "n_documents": len({s.document.id for s in mine}),
             "n_bytes": sum(len(s.document.text.encode()) for s in mine),
-            "share": tiny_mix.frac(Fraction(n_tokens, total or 1)),
+            "share": tiny_manifest.frac(Fraction(n_tokens, total or 1)),
         }
 
 
@@ -140,8 +140,8 @@ def make(
     folder.mkdir(parents=True, exist_ok=True)
     parts: list[Part] = []
     places: dict[str, tuple[int, int]] = {}
-    for source in sorted({tiny_mix.source_of(d.component) for d in documents}):
-        own = [d for d in documents if tiny_mix.source_of(d.component) == source]
+    for source in sorted({tiny_manifest.source_of(d.component) for d in documents}):
+        own = [d for d in documents if tiny_manifest.source_of(d.component) == source]
         for n in range(n_parts):
             dealt = own[n::n_parts]
             if dealt:
@@ -154,9 +154,9 @@ def write_part(
     folder: Path, source: str, number: int, documents: list[Document], dtype: str, bos: bool
 ) -> Part:
     """The files of one part (docs/format.md §3.1 to §3.3)."""
-    name = f"{tiny_mix.input_sha(source)[:16]}-{number:05d}"
+    name = f"{tiny_manifest.input_sha(source)[:16]}-{number:05d}"
     stem = folder / f"{source}-{name}"
-    rows = [tiny_mix.span_row(Span(d, (256,)), 0, 0, dtype) for d in documents]
+    rows = [tiny_files.span_row(Span(d, (256,)), 0, 0, dtype) for d in documents]
     texts = [{**r, "text": d.text, "license": None} for r, d in zip(rows, documents, strict=True)]
     schema = document.schema()
     pl.DataFrame(
@@ -176,7 +176,7 @@ def write_part(
         {
             "row": range(len(documents)),
             "piece": [None] * len(documents),
-            "key": [tiny_mix.key(d.id) for d in documents],
+            "key": [tiny_manifest.key(d.id) for d in documents],
             "n_tokens": lengths,
             "n_bytes": [len(d.text.encode()) for d in documents],
             "offset": [sum(lengths[:n]) for n in range(len(lengths))],

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from curate import files, manifest, shards
 from curate.errors import IntegrityError
 from curate.shards import gather, merkle, observe, sidecars, write
-from tests import recount, shards_world, tiny_mix
+from tests import recount, shards_world, tiny_files, tiny_manifest, tiny_mix
 
 BUDGETS = {"clean": 900, "toxic": 300}
 
@@ -27,13 +27,13 @@ BUDGETS = {"clean": 900, "toxic": 300}
 def finish(folder: Path, content: dict[str, Any], pools: Any = None) -> None:
     """Write manifest and sums as a build does."""
     pools = pools or {"clean": [], "toxic": []}
-    used = {tiny_mix.key(d.id) for own in pools.values() for d in own}
+    used = {tiny_manifest.key(d.id) for own in pools.values() for d in own}
     sums = shards.sums(folder, content)
     made = manifest.build(
         name="tiny",
         version="1.0.0",
         content=content,
-        origin=tiny_mix.origin("tiny", pools, used),
+        origin=tiny_manifest.origin("tiny", pools, used, {}),
         files=sums.facts,
     )
     data = manifest.to_bytes(made)
@@ -57,7 +57,7 @@ def test_a_mix_equals_one_written_from_the_format_page_alone(tmp_path: Path, dty
     spans = shards_world.planned(documents, BUDGETS)
     world = shards_world.make(tmp_path / "store", documents, dtype=dtype)
     content = world.write(spans, tmp_path / "mix", shard_tokens=400)
-    other = tiny_mix.write_spans(
+    other = tiny_files.write_spans(
         tmp_path / "other",
         spans,
         name="tiny",
@@ -79,7 +79,7 @@ def test_a_mix_equals_one_written_from_the_format_page_alone(tmp_path: Path, dty
     } == set()
     for name in mine:
         if name.endswith(".csv.gz"):
-            assert tiny_mix.csv_rows(other / name) == tiny_mix.csv_rows(tmp_path / "mix" / name)
+            assert tiny_files.csv_rows(other / name) == tiny_files.csv_rows(tmp_path / "mix" / name)
     expected_rows = pl.read_parquet(other / "spans.parquet")
     assert expected_rows.equals(
         pl.read_parquet(tmp_path / "mix" / "spans.parquet").select(expected_rows.columns)
@@ -149,7 +149,7 @@ def test_spilling_changes_no_byte(tmp_path: Path) -> None:
     spans = shards_world.planned(documents)
     world = shards_world.make(tmp_path / "store", documents, n_parts=5)
     within = world.write(spans, tmp_path / "within", shard_tokens=1_500)
-    spilled = world.write(spans, tmp_path / "spilled", shard_tokens=1_500, in_memory=0)
+    spilled = world.write(spans, tmp_path / "spilled", shard_tokens=1_500, pool_memory=0)
 
     assert within == spilled
     assert snapshot(tmp_path / "within") == snapshot(tmp_path / "spilled")
@@ -207,16 +207,16 @@ def test_stopped_at_any_change_to_the_disk_the_next_run_ends_the_same(
         return hook
 
     monkeypatch.setattr(files, "on_operation", stop_at(-1))
-    expected = world.write(spans, tmp_path / "whole", shard_tokens=900, in_memory=0)
+    expected = world.write(spans, tmp_path / "whole", shard_tokens=900, pool_memory=0)
     reference, n_operations = snapshot(tmp_path / "whole"), count
     assert n_operations > 60
     for last in range(1, n_operations + 1, 3):
         count = 0
         monkeypatch.setattr(files, "on_operation", stop_at(last))
         with pytest.raises(KeyboardInterrupt):
-            world.write(spans, tmp_path / "mix", shard_tokens=700, in_memory=0)
+            world.write(spans, tmp_path / "mix", shard_tokens=700, pool_memory=0)
         monkeypatch.setattr(files, "on_operation", None)
-        again = world.write(spans, tmp_path / "mix", shard_tokens=900, in_memory=0)
+        again = world.write(spans, tmp_path / "mix", shard_tokens=900, pool_memory=0)
 
         assert expected == again
         assert reference == snapshot(tmp_path / "mix")
@@ -280,7 +280,7 @@ def test_pieces_are_named_and_known_by_their_own_key(tmp_path: Path) -> None:
         {
             "row": [0, 0],
             "piece": [1, 2],
-            "key": [tiny_mix.key(f"{name}#1"), tiny_mix.key(f"{name}#2")],
+            "key": [tiny_manifest.key(f"{name}#1"), tiny_manifest.key(f"{name}#2")],
             "n_tokens": [4, 4],
             "n_bytes": [3, 3],
             "offset": [0, 4],
@@ -366,7 +366,7 @@ def test_a_missing_bos_is_refused(tmp_path: Path) -> None:
     documents = tiny_mix.some_documents()
     world = shards_world.make(tmp_path / "store", documents, bos=True)
     spans = [
-        tiny_mix.Span(d, tuple(shards_world.pool_ids(d.text, bos=True))) for d in documents[:5]
+        tiny_manifest.Span(d, tuple(shards_world.pool_ids(d.text, bos=True))) for d in documents[:5]
     ]
     content = world.write(spans, tmp_path / "good")
     ids = np.fromfile(tmp_path / "good" / "shards" / f"{content['shards'][0]['name']}.npy", "<u2")
@@ -442,8 +442,8 @@ def test_what_was_written_is_compared_with_what_was_planned(tmp_path: Path) -> N
     long=st.booleans(),
 )
 @settings(max_examples=60)
-def test_gather_and_scatter_move_every_id_once(spans: list[tuple[int, int]], long: bool) -> None:
-    """Gathered spans are the slices one after the other; scattering brings them back."""
+def test_every_id_is_moved_once(spans: list[tuple[int, int]], long: bool) -> None:
+    """Gathered spans are the slices one after the other; moving brings them back."""
     scale = 200 if long else 1
     source = np.arange(60 * scale, dtype=np.uint32)
     firsts = np.array([a for a, _ in spans]) * scale
@@ -451,7 +451,7 @@ def test_gather_and_scatter_move_every_id_once(spans: list[tuple[int, int]], lon
     run = gather.gather(source, firsts, lengths)
     expected = [source[a : a + n] for a, n in zip(firsts, lengths, strict=True)]
     out = np.zeros(60 * scale, dtype=np.uint32)
-    gather.scatter(run, out, firsts, lengths)
+    gather.move(run, gather.starts_of(lengths), out, firsts, lengths)
 
     assert np.concatenate(expected).tolist() == run.tolist()
     touched = np.unique(np.concatenate(expected))
@@ -547,6 +547,7 @@ def test_small_lots_of_everything_change_no_byte(
     monkeypatch.setattr(gather, "BLOCK_TOKENS", 50)
     monkeypatch.setattr(content, "RANGE_SPANS", 7)
     monkeypatch.setattr(write, "BOTH_IN_MEMORY", 0)
+    monkeypatch.setattr(write, "TABLE_SPANS", 0)
     lots = world.write(spans, tmp_path / "lots", shard_tokens=1_500)
 
     assert whole == lots

@@ -15,6 +15,7 @@ from curate.shards.merkle import Tree, leaf_hashes
 from curate.shards.observe import Observed, bound
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import polars as pl
 
     from curate.tokenizer import Tokenizer
@@ -140,11 +141,20 @@ def _count_documents(spans: Path, observed: Observed) -> Tree:
     table = pl.scan_parquet(spans).select("key", "digest", "component")
     n_spans = sum(tally.n_spans for tally in observed.tallies)
     for condition in _key_ranges(n_spans):
-        lot = table.filter(condition).collect().sort("key", maintain_order=True)
-        tree.add(leaf_hashes(lot))
+        lot = table.filter(condition).collect()
+        tree.add(leaf_hashes(_words(lot["key"]), _words(lot["digest"])))
         for name, n in lot.group_by("component").agg(pl.col("key").n_unique()).iter_rows():
             by_name[name].n_documents += n
     return tree
+
+
+def _words(column: "pl.Series") -> "npt.NDArray[Any]":
+    """A Binary column of 16-byte values as an (n, 2) array of big-endian uint64."""
+    import polars as pl
+
+    pairs = pl.Array(pl.UInt64, 2)
+    words = column.bin.reinterpret(dtype=pairs, endianness="big").to_numpy()
+    return words.reshape(-1, 2).astype(">u8")
 
 
 def _key_ranges(n_spans: int) -> "Iterator[pl.Expr]":

@@ -1,18 +1,17 @@
 """
-Turn spans scattered over one array of ids into ids back to back, and back again.
+Turn spans scattered over one array of ids into spans laid out in another.
 
 A span is (first id, number of ids). No Python object is made per token; short spans are moved by
 computed indices, long ones by one memory copy each, whichever is faster for their mean length:
 
     >>> import numpy as np
     >>> pool = np.array([10, 11, 12, 20, 21, 30], dtype=np.uint16)
-    >>> run = gather(pool, np.array([5, 0]), np.array([1, 3]))
-    >>> run.tolist()
+    >>> gather(pool, np.array([5, 0]), np.array([1, 3])).tolist()
     [30, 10, 11, 12]
     >>> shard = np.zeros(5, dtype=np.uint16)
-    >>> scatter(run, shard, np.array([4, 0]), np.array([1, 3]))
+    >>> move(pool, np.array([5, 0]), shard, np.array([0, 2]), np.array([1, 3]))
     >>> shard.tolist()
-    [10, 11, 12, 0, 30]
+    [30, 0, 10, 11, 12]
 """
 
 from collections.abc import Iterator
@@ -47,11 +46,6 @@ def gather(source: Ids, firsts: Counts, lengths: Counts) -> Ids:
     out = np.empty(int(lengths.sum()), dtype=source.dtype)
     move(source, firsts, out, starts_of(lengths), lengths)
     return out
-
-
-def scatter(source: Ids, out: Ids, firsts: Counts, lengths: Counts) -> None:
-    """Put the spans that lie back to back in `source` at `firsts` of `out`."""
-    move(source, starts_of(lengths), out, firsts, lengths)
 
 
 def move(source: Ids, froms: Counts, out: Ids, tos: Counts, lengths: Counts) -> None:

@@ -17,10 +17,11 @@ a node's. The tree is grown from below, level by level, so leaves may come in an
 """
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy.typing as npt
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -66,22 +67,22 @@ class Tree:
         return (sha256(b"").digest() if found is None else found).hex()
 
 
-def leaf_hashes(spans: "pl.DataFrame") -> list[bytes]:
+def leaf_hashes(keys: "npt.NDArray[Any]", digests: "npt.NDArray[Any]") -> list[bytes]:
     """
-    Leaf hashes of a table of spans with `key` and `digest` (Binary, 16 bytes), sorted by key.
+    Leaf hashes, in order of keys, of n spans in stream order.
 
-    Spans of one key are neighbours, in stream order.
+    Keys and digests are both (n, 2) big-endian uint64: 16 bytes a row, comparable as numbers.
     """
     import numpy as np
 
-    if spans.height == 0:
+    if len(keys) == 0:
         return []
-    last = (spans["key"] != spans["key"].shift(-1)).fill_null(True).to_numpy()
-    ends = (np.flatnonzero(last) + 1) * 16
-    digests = b"".join(spans["digest"].to_list())
-    keys = spans["key"].filter(last).to_list()
-    starts = [0, *ends[:-1].tolist()]
+    order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: spans of one key stay in stream order
+    keys, stream = keys[order], digests[order].tobytes()
+    last = np.append((keys[1:] != keys[:-1]).any(axis=1), True)
+    ends = ((np.flatnonzero(last) + 1) * 16).tolist()
+    names = keys[last].tobytes()
     return [
-        sha256(b"\x00" + key + sha256(digests[a:b]).digest()).digest()
-        for key, a, b in zip(keys, starts, ends.tolist(), strict=True)
+        sha256(b"\x00" + names[16 * n : 16 * n + 16] + sha256(stream[a:b]).digest()).digest()
+        for n, (a, b) in enumerate(pairwise([0, *ends]))
     ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.errors import IntegrityError
 from curate.shards.columns import Columns
-from curate.shards.gather import Counts, Ids, as_bytes, scatter, starts_of
+from curate.shards.gather import Counts, Ids, as_bytes, move, starts_of
 from curate.shards.runs import Runs
 
 if TYPE_CHECKING:
@@ -45,12 +45,13 @@ class Shard:
 def place(
     number: int,
     rows: "pl.DataFrame",
+    ids: Ids,
     runs: Runs,
     tokenizer: "Tokenizer",
     names: Sequence[str],
     columns: Columns,
 ) -> Shard:
-    """Put together shard `number` from its rows of the plan, in stream order, and check it."""
+    """Put together shard `number` in `ids` from its rows of the plan, in order, and check it."""
     import polars as pl
 
     lengths = rows["n_tokens"].to_numpy().astype(np.int64)
@@ -59,13 +60,12 @@ def place(
     parts, firsts, counts = np.unique(
         rows["part"].to_numpy()[order], return_index=True, return_counts=True
     )
-    ids = np.empty(int(lengths.sum()), dtype=np.dtype(tokenizer.dtype).newbyteorder("<"))
     tables = []
     for part, first, count in zip(parts.tolist(), firsts.tolist(), counts.tolist(), strict=True):
         mine = order[first : first + count]
-        run, table = runs.take(part, count, int(lengths[mine].sum()))
-        scatter(run, ids, starts[mine], lengths[mine])
-        tables.append(table)
+        stretch = runs.take(part, lengths[mine])
+        move(stretch.ids, stretch.firsts, ids, starts[mine], lengths[mine])
+        tables.append(stretch.table)
     cut = rows["cut"].to_numpy()
     ids[(starts + lengths - 1)[cut]] = tokenizer.eos_id
     back = np.empty_like(order)

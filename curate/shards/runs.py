@@ -1,12 +1,15 @@
 """
-Turn a plan and the pool into runs: the spans each part gives, back to back, in stream order.
+Turn a plan and the pool into runs: the spans each part gives, in stream order.
 
-The pool is read once, part after part. A shard is then made of one stretch of every run, so that a
-mix of any size is written with sequential reads and the memory of one shard. Small runs stay in
-memory, larger ones are spilled to files beside the mix; the bytes of the mix do not depend on it.
+The pool is read part after part, once. A shard is then made of one stretch of every run, so that a
+mix of any size is written with sequential reads and the memory of one shard. Where the pool fits in
+memory a run is no more than where its spans lie; else its ids are spilled, back to back, to a file
+beside the mix. The bytes of the mix do not depend on it.
 """
 
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from curate import files
 from curate.document import SCHEMA_NAMES, piece_id
 from curate.errors import IntegrityError
 from curate.shards.columns import FROM_DOCUMENTS, Columns
-from curate.shards.gather import Counts, Ids, as_bytes, gather
+from curate.shards.gather import Counts, Ids, as_bytes, gather, starts_of
 from curate.store import Part
 
 if TYPE_CHECKING:
@@ -30,53 +33,74 @@ BLOCK_TOKENS = 32_000_000
 """Tokens gathered at once from a part: at most 128 MB."""
 
 WHOLE_READ = 16
-"""A part of which at least 1/16 is taken is read whole and in order, not page by page."""
+"""A part of which at least 1/16 is taken is read ahead whole, not page by page."""
 
 POOL_COLUMNS = ("row", "piece", "key", "n_tokens", "n_bytes", "offset", "digest")
 
 
-class Runs:
-    """The runs of one arm: `take` gives the next stretch of a part's run."""
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive spans of a run: span k is `ids[firsts[k]:]`; `table` has a row for each."""
 
-    def __init__(self, folder: Path, *, spill: bool, dtype: str) -> None:
+    ids: Ids
+    firsts: Counts
+    table: "pl.DataFrame"
+
+
+class Runs:
+    """The runs of one arm, by part; `folder` is for what does not fit in memory."""
+
+    def __init__(
+        self, folder: Path, *, dtype: str, spill_ids: bool = False, spill_tables: bool = False
+    ) -> None:
         self._folder = folder
-        self._spill = spill
+        self._spill_ids = spill_ids
+        self._spill_tables = spill_tables
         self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._ids: dict[int, Ids] = {}
+        self._ids: dict[int, tuple[Ids, Counts]] = {}
         self._tables: dict[int, pl.DataFrame] = {}
         self._taken: dict[int, tuple[int, int]] = {}  # part → (spans, tokens) already given out
 
-    def add(self, part: int, blocks: Iterator[Ids], table: "pl.DataFrame") -> None:
-        """Keep the run of a part: its ids in blocks, one row of `table` per span."""
+    def add(
+        self, part: int, ids: Ids, firsts: Counts, lengths: Counts, table: "pl.DataFrame"
+    ) -> None:
+        """Keep the run of a part: where its spans are in `ids`, and one row of `table` for each."""
         self._taken[part] = (0, 0)
-        if not self._spill:
-            self._ids[part] = np.concatenate(list(blocks))
-            self._tables[part] = table
-            return
-        files.make_folder(self._folder)
         # Nothing in the spill survives the build, so none of it is fsynced.
-        files.announce("write", self._folder / f"{part}.ids")
-        with open(self._folder / f"{part}.ids", "wb") as file:
-            for block in blocks:
-                file.write(as_bytes(block))
-        files.announce("write", self._folder / f"{part}.ipc")
-        table.write_ipc(self._folder / f"{part}.ipc", compression="uncompressed")
+        if self._spill_ids:
+            path = self._new_file(f"{part}.ids")
+            with open(path, "wb") as file:
+                for block in _blocks(lengths):
+                    file.write(as_bytes(gather(ids, firsts[block], lengths[block])))
+        else:
+            self._ids[part] = (ids, firsts)
+        if self._spill_tables:
+            table.write_ipc(self._new_file(f"{part}.ipc"), compression="uncompressed")
+        else:
+            self._tables[part] = table
 
-    def take(self, part: int, n_spans: int, n_tokens: int) -> "tuple[Ids, pl.DataFrame]":
-        """The next `n_spans` spans of a part's run: their ids and their rows."""
+    def take(self, part: int, lengths: Counts) -> Stretch:
+        """The next spans of a part's run, which are known to have these lengths."""
         import polars as pl
 
         span, token = self._taken[part]
+        n_spans, n_tokens = len(lengths), int(lengths.sum())
         self._taken[part] = (span + n_spans, token + n_tokens)
-        if not self._spill:
+        if self._spill_tables:
+            table = pl.scan_ipc(self._folder / f"{part}.ipc").slice(span, n_spans).collect()
+        else:
             table = self._tables[part].slice(span, n_spans)
-            return self._ids[part][token : token + n_tokens], table
-        width = self._dtype.itemsize
-        ids = np.fromfile(
-            self._folder / f"{part}.ids", self._dtype, count=n_tokens, offset=token * width
-        )
-        lazy = pl.scan_ipc(self._folder / f"{part}.ipc").slice(span, n_spans)
-        return ids, lazy.collect()
+        if not self._spill_ids:
+            ids, firsts = self._ids[part]
+            return Stretch(ids, firsts[span : span + n_spans], table)
+        at = token * self._dtype.itemsize
+        ids = np.fromfile(self._folder / f"{part}.ids", self._dtype, count=n_tokens, offset=at)
+        return Stretch(ids, starts_of(lengths), table)
+
+    def _new_file(self, name: str) -> Path:
+        files.make_folder(self._folder)
+        files.announce("write", self._folder / name)
+        return self._folder / name
 
 
 def make_runs(
@@ -147,11 +171,7 @@ def _add_part(
             f"{part.ids} is shorter than its pool rows say",
             hint="Delete the receipt of this part and build again.",
         )
-    runs.add(
-        number,
-        (gather(ids, offsets[block], lengths[block]) for block in _blocks(lengths)),
-        _facts(part, chosen, columns, licenses),
-    )
+    runs.add(number, ids, offsets, lengths, _facts(part, chosen, columns, licenses))
 
 
 def _check_within(
@@ -175,9 +195,13 @@ def _check_within(
 def _open_ids(part: Part, dtype: str, n_taken: int) -> Ids:
     kind = np.dtype(dtype).newbyteorder("<")
     n_bytes = part.ids.stat().st_size
-    if n_bytes == 0 or n_taken * kind.itemsize * WHOLE_READ >= n_bytes:
-        return np.fromfile(part.ids, kind)
-    return np.memmap(part.ids, kind, mode="r")
+    if n_bytes == 0:
+        return np.empty(0, kind)
+    ids = np.memmap(part.ids, kind, mode="r")
+    if n_taken * kind.itemsize * WHOLE_READ >= n_bytes:
+        mapping: Any = ids._mmap  # type: ignore[attr-defined]
+        mapping.madvise(mmap.MADV_WILLNEED)
+    return ids
 
 
 def _blocks(lengths: Counts) -> Iterator[slice]:

@@ -7,6 +7,7 @@ The pool is read once, in order, and scattered to runs; each shard is then put t
 stretch of every run. While a shard is written and made durable the next one is put together.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from curate.errors import IntegrityError
 from curate.shards import columns as cols
 from curate.shards import sidecars
 from curate.shards.content import content_of
-from curate.shards.gather import Counts
+from curate.shards.gather import Counts, Ids
 from curate.shards.observe import Observed
 from curate.shards.place import Shard, place
 from curate.shards.runs import Runs, make_runs
@@ -31,11 +32,21 @@ if TYPE_CHECKING:
 
 SPILL = files.TEMPORARY_PREFIX + "spill"
 
-IN_MEMORY = 512 * 1024 * 1024
-"""Mixes up to this many bytes of ids are put together without a spill."""
+TABLE_SPANS = 1_000_000
+"""Mixes of up to so many spans keep what is known of them in memory: about 300 MB."""
 
 BOTH_IN_MEMORY = 1024 * 1024 * 1024
 """A shard is put together while the last is written only if both are within this many bytes."""
+
+
+def memory_there_is() -> int:
+    """Bytes of memory this process may use: the machine's, or its control group's if less."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdigit() else machine
 
 
 def ignore_progress(n_tokens: int) -> None:
@@ -56,7 +67,7 @@ def write_mix(
     link: str = "hard",
     siblings: Sequence[Path] = (),
     progress: Callable[[int], None] = ignore_progress,
-    in_memory: int = IN_MEMORY,
+    pool_memory: int | None = None,
 ) -> dict[str, Any]:
     """
     Write every file of a mix but its manifest and SHA256SUMS; returns the manifest's `content`.
@@ -64,8 +75,9 @@ def write_mix(
     `plan` is the folder of docs/format.md §3.4, `arm` the stem of one of its files, `facts` that
     arm's object of plan.json, `parts` the rows of parts.parquet in order, `licenses` those of
     sources whose documents have none of their own, `siblings` mix folders of other arms whose
-    equal shards may be linked. `progress` is told how many tokens were written. `in_memory` (bytes
-    of ids) says from when runs are spilled to disk; no byte of the result depends on it.
+    equal shards may be linked. `progress` is told how many tokens were written. A pool of more
+    than `pool_memory` bytes (a quarter of the memory there is) is spilled; no byte of the result
+    depends on it.
 
     Raises IntegrityError if plan and pool do not fit, or a rule of docs/format.md §5.1 is broken.
     What an interrupted call left in `out` is overwritten or deleted by the next.
@@ -83,16 +95,21 @@ def write_mix(
     totals, borders = survey(rows, len(names))
     files.make_folder(out / "shards")
     files.sweep(out)
-    width = np.dtype(tokenizer.dtype).itemsize
-    runs = Runs(out / SPILL, spill=int(totals.sum()) * width > in_memory, dtype=tokenizer.dtype)
+    limit = memory_there_is() // 4 if pool_memory is None else pool_memory
+    runs = Runs(
+        out / SPILL,
+        dtype=tokenizer.dtype,
+        spill_ids=sum(part.ids.stat().st_size for part in parts) > limit,
+        spill_tables=sum(n_spans for _, n_spans in borders) > TABLE_SPANS,
+    )
     make_runs(rows, parts, runs=runs, columns=columns, licenses=licenses, dtype=tokenizer.dtype)
     observed = Observed(names, totals)
     writer = Writer(out, link, siblings, observed, progress)
     with writer:
         for number, (first, n_spans) in enumerate(borders):
             table = pl.scan_parquet(rows).slice(first, n_spans).collect()
-            writer.make_room(int(table["n_tokens"].sum()) * width)
-            writer.write(place(number, table, runs, tokenizer, names, columns))
+            ids = writer.room(int(table["n_tokens"].sum()), tokenizer.dtype)
+            writer.write(place(number, table, ids, runs, tokenizer, names, columns))
     write_spans(out, len(borders), columns)
     files.write_bytes(out / "tokenizer.json", tokenizer.json)
     _remove_strays(out, observed)
@@ -160,6 +177,7 @@ class Writer:
         self._compress = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
         self._pending_bytes = 0
+        self._rooms: list[Ids] = [np.empty(0), np.empty(0)]
 
     def __enter__(self) -> "Writer":
         return self
@@ -177,10 +195,21 @@ class Writer:
             pending, self._pending = self._pending, None
             pending.result()
 
-    def make_room(self, n_bytes: int) -> None:
-        """Wait for the shard being written, unless it and one of `n_bytes` fit in memory."""
-        if self._pending_bytes + n_bytes > BOTH_IN_MEMORY:
+    def room(self, n_tokens: int, dtype: str) -> Ids:
+        """
+        An array for the next shard, whatever is in it: shape (n_tokens,).
+
+        Waits for the shard being written, unless both fit in memory. Arrays are used again: fresh
+        memory costs the system more than what we fill it with.
+        """
+        kind = np.dtype(dtype).newbyteorder("<")
+        if self._pending_bytes + n_tokens * kind.itemsize > BOTH_IN_MEMORY:
             self.wait()
+        else:
+            self._rooms.reverse()
+        if len(self._rooms[0]) < n_tokens:
+            self._rooms[0] = np.empty(n_tokens, dtype=kind)
+        return self._rooms[0][:n_tokens]
 
     def write(self, shard: Shard) -> None:
         """Start to write a shard; waits for the one before."""
