@@ -58,7 +58,7 @@ mix: $(VENV)/.core $(MIXES) ## build the mixes of RECIPE
 ASKING := $(findstring q,$(firstword -$(MAKEFLAGS)))
 demo: $(VENV)/.core $(MIXES) ## sample dumps to six verified mixes
 ifeq (,$(ASKING))
-	@$(BIN)/python -m curate.run.demo $(MIXES)
+	@$(BIN)/python samples/demo.py $(MIXES)
 endif
 
 plan: $(VENV)/.core ## print what RECIPE would mix
