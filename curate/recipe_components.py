@@ -82,14 +82,12 @@ def _budget(table: Table) -> Budget | None:
 
 
 def _phases(table: Table) -> tuple[tuple[Fraction, Fraction], ...]:
-    if "phases" not in table:
+    rows = table.data.get("phases", [])
+    if rows == []:
         return ()
-    rows = table.data["phases"]
     example = 'For example: phases = [["80 %", 1], ["20 %", 0]]'
-    if (
-        not isinstance(rows, list)
-        or not rows
-        or not all(isinstance(row, list) and len(row) == 2 for row in rows)
+    if not isinstance(rows, list) or not all(
+        isinstance(row, list) and len(row) == 2 for row in rows
     ):
         raise table.error("phases", "must be pairs of a stretch and a relative density", example)
     pairs = []

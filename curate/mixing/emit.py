@@ -1,0 +1,135 @@
+"""
+Turn spans in stream order into shards and a Parquet file whose bytes depend on nothing else.
+
+A span goes to the current shard unless that would exceed it; then to the next:
+
+    >>> Sharder(10).place(np.array([4, 5, 3, 10, 1])).tolist()
+    [0, 0, 1, 2, 3]
+    >>> Sharder(10, breaks=[1, 2]).place(np.array([4, 5, 3])).tolist()
+    [0, 1, 2]
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from curate import files
+from curate.mixing.deviation import Meter
+from curate.mixing.draw import SPAN
+from curate.mixing.problem import Edit, Problem, grouped
+from curate.mixing.scratch import Rows
+from curate.recipe_read import MAX_WHOLE
+
+ROW_GROUP = 131_072
+
+
+class Sharder:
+    """Gives spans the numbers of their shards; `breaks` are spans before which one must begin."""
+
+    def __init__(self, shard_tokens: int, breaks: Sequence[int] = ()) -> None:
+        self.shard_tokens = shard_tokens
+        self.breaks = sorted({b for b in breaks if b > 0})
+        self.shard = 0
+        self.room = shard_tokens
+        self.n_spans = 0
+
+    def place(self, n_tokens: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+        """Shard numbers of the next spans; none is longer than a shard."""
+        numbers = np.empty(len(n_tokens), np.uint32)
+        running = np.cumsum(n_tokens, dtype=np.int64)
+        start, used = 0, 0
+        while start < len(n_tokens):
+            if self.breaks and self.breaks[0] == self.n_spans:
+                self.breaks.pop(0)
+                self._next()
+            stop = int(np.searchsorted(running, used + self.room, side="right"))
+            if self.breaks:
+                stop = min(stop, start + self.breaks[0] - self.n_spans)
+            if stop == start:
+                self._next()
+                continue
+            numbers[start:stop] = self.shard
+            self.room -= int(running[stop - 1]) - used
+            used = int(running[stop - 1])
+            self.n_spans += stop - start
+            start = stop
+        return numbers
+
+    def _next(self) -> None:
+        if self.room < self.shard_tokens:
+            self.shard += 1
+            self.room = self.shard_tokens
+
+
+def write_spans(
+    path: Path,
+    chunks: Iterable[Rows],
+    work: Path,
+    sharder: Sharder,
+    meter: Meter,
+) -> dict[str, int]:
+    """
+    Write one arm (docs/format.md §3.4), chunk by chunk; says n_tokens, n_spans, n_shards, longest.
+
+    The chunks wait in `work` as they come; then the row groups are cut, so that chunks leave no
+    trace in the file. Problem if a span is longer than a shard.
+    """
+    totals = {"n_tokens": 0, "n_spans": 0, "n_shards": 0, "longest": 0}
+    files.remove(work)
+    files.make_folder(work)
+    waiting: list[Path] = []
+    for spans in chunks:
+        longest = int(spans["n_tokens"].max())
+        if longest > sharder.shard_tokens:
+            raise _too_long(longest, sharder.shard_tokens)
+        shard = sharder.place(spans["n_tokens"])
+        meter.add(spans["component"], spans["n_tokens"])
+        totals["n_tokens"] += int(spans["n_tokens"].sum(dtype=np.int64))
+        totals["n_spans"] += len(spans)
+        totals["n_shards"] = int(shard[-1]) + 1
+        totals["longest"] = max(totals["longest"], longest)
+        waiting.append(work / f"{len(waiting):06d}.arrow")
+        files.announce("write", waiting[-1])
+        frame(spans, shard).write_ipc(waiting[-1])
+    if not waiting:
+        waiting.append(work / "empty.arrow")
+        frame(np.empty(0, SPAN), np.empty(0, np.uint32)).write_ipc(waiting[-1])
+    with files.replacing(path) as temporary:
+        pl.scan_ipc(waiting).sink_parquet(
+            temporary,
+            compression="zstd",
+            compression_level=3,
+            statistics=True,
+            row_group_size=ROW_GROUP,
+        )
+    files.remove(work)
+    return totals
+
+
+def frame(spans: Rows, shard: npt.NDArray[np.uint32]) -> pl.DataFrame:
+    """The columns of an arm's file."""
+    zero = pl.lit(0, dtype=pl.UInt32)
+    columns = {name: np.ascontiguousarray(spans[name]) for name in spans.dtype.names or ()}
+    return pl.DataFrame({**columns, "shard": shard}).select(
+        "component",
+        "part",
+        "row",
+        "epoch",
+        zero.alias("first"),
+        "n_tokens",
+        "cut",
+        zero.alias("n_inserted"),
+        "shard",
+    )
+
+
+def _too_long(longest: int, shard_tokens: int) -> Problem:
+    return Problem(
+        f"a document of {longest:,} tokens does not fit in a shard",
+        [f"shard_tokens is {shard_tokens:,}"],
+        [Edit("mix", "shard_tokens", grouped(min(longest, MAX_WHOLE)))],
+    )
