@@ -15,7 +15,7 @@ alone and not on how they arrived.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-BLOCK = 8 << 20
+BLOCK = 4 << 20
 """Bytes of a block: enough to spread the cost of a call, few enough to parse within 512 MB."""
 
 MAX_LINE = 64 << 20

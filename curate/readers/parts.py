@@ -40,29 +40,30 @@ def complete(
     """
     import polars as pl
 
-    identifiers = batch["id"]
+    keys = document.keys(batch["id"])
     columns: dict[str, Any] = {
-        "id": identifiers,
-        "key": document.keys(identifiers),
-        "text": batch["text"],
-        "n_bytes": batch["text"].str.len_bytes(),
-        "input": pl.repeat(input_name, batch.height, dtype=pl.String, eager=True),
+        "key": keys,
+        "n_bytes": pl.col("text").str.len_bytes(),
+        "input": pl.lit(input_name),
+        "group": _groups(batch, keys),
     }
-    columns["group"] = _groups(batch, columns["key"])
-    columns["content"] = batch["content"] if "content" in batch.columns else contents(batch["text"])
+    if "content" not in batch.columns:
+        columns["content"] = contents(batch["text"])
     if "url" in batch.columns:
         columns["registered_domain"] = domains.registered(batch["url"])
-    schema = {**document.schema(), **extras}
-    for name, kind in schema.items():
-        column = columns.get(name)
-        if column is None:
-            column = (
-                batch[name]
-                if name in batch.columns
-                else pl.repeat(None, batch.height, dtype=kind, eager=True)
-            )
-        columns[name] = column.cast(kind).alias(name)
-    return pl.DataFrame({name: columns[name] for name in schema})
+    known = set(batch.columns)
+    return batch.select(
+        (
+            columns[name]
+            if name in columns
+            else pl.col(name)
+            if name in known
+            else pl.lit(None, dtype=kind)
+        )
+        .cast(kind)
+        .alias(name)
+        for name, kind in {**document.schema(), **extras}.items()
+    )
 
 
 def contents(texts: "pl.Series") -> "pl.Series":

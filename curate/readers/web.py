@@ -44,7 +44,7 @@ def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl
         if schema is None:
             schema = _schema_of(block)
         known = schema or {"text": pl.String()}
-        rows = jsonrows.rows_of(block, known, ["text"], stream, tally)
+        rows = jsonrows.rows_of(block, known, stream, tally)
         yield _documents(rows, block, tally)
 
 
@@ -72,6 +72,8 @@ def _schema_of(block: Block) -> "dict[str, Any] | None":
 
 
 def _documents(rows: "pl.DataFrame", block: Block, tally: Tally) -> "pl.DataFrame":
+    wrong = jsonrows.coerced(rows, {"text": ["text"]}, block)
+    rows = jsonrows.reject(rows, rows["offset"].is_in(wrong.implode()), "wrong-type", block, tally)
     rows = jsonrows.reject(rows, rows["text"].is_null(), "no-text-key", block, tally)
     tally.n_records += rows.height
     empty = rows["text"] == ""

@@ -56,14 +56,19 @@ def to_text(html: "pl.Series") -> "pl.Series":
     """Text of each comment of a String column; null stays null, a comment may become empty."""
     import polars as pl
 
-    once = html.str.replace_all(_QUOTELINK, "").str.replace_many(
-        list(_USUAL), list(_USUAL.values())
+    if html.null_count() == len(html):
+        return html
+    text = (
+        pl.col("html")
+        .str.replace_all(_QUOTELINK, "")
+        .str.replace_many(list(_USUAL), list(_USUAL.values()))
     )
-    odd = once.str.contains_any(["<", _STAND_IN]).fill_null(False)
-    if odd.any():
-        places = odd.arg_true()
-        once = once.scatter(places, _thorough(html.gather(places)))
-    return once.str.strip_chars("\n")
+    once = html.alias("html").to_frame().select(text=text)
+    places = once.select(pl.col("text").str.contains_any(["<", _STAND_IN]).arg_true()).to_series()
+    done = once["text"]
+    if len(places):
+        done = done.scatter(places, _thorough(html.gather(places)))
+    return done.str.strip_chars("\n")
 
 
 def _thorough(html: "pl.Series") -> "pl.Series":

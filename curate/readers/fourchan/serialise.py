@@ -25,6 +25,7 @@ A line inside a post that looks like such a header gets a backslash before it; `
 """
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from curate.readers.base import Declaration
@@ -51,25 +52,27 @@ def texts(said: "pl.DataFrame", declaration: Declaration) -> "pl.DataFrame":
     import polars as pl
 
     kind = declaration["serialisation"]
+    if kind == "plain":
+        escaped = said.select("record", escape_plain(said["text"]))
+        return _joined(escaped, BETWEEN)
     if kind == "local-ids":
         said = local(said, declaration["dangling"])
-    if declaration["quotelinks"] == "drop":
-        said = without_quotelinks(said)
-    text = escape_plain(pl.col("text")) if kind == "plain" else escape(pl.col("text"))
-    if kind != "plain":
-        position = pl.int_range(1, pl.len() + 1).over("record")
-        label = {
-            "local-ids": position.cast(pl.String),
-            "gpt-4chan": pl.col("no").cast(pl.String),
-            "chat": pl.when(position == 1).then(pl.lit("user")).otherwise(pl.lit("assistant")),
-        }[kind]
-        text = pl.format("--- {}\n{}", label, text)
-    joined = said.select("record", text.alias("text")).group_by("record", maintain_order=True).agg(
-        pl.col("text").str.join(BETWEEN if kind == "plain" else "\n")
-    )
-    if kind == "gpt-4chan":
-        joined = joined.with_columns(pl.col("text") + f"\n{LAST}")
-    return joined
+    position = pl.int_range(1, pl.len() + 1).over("record")
+    label = {
+        "local-ids": position.cast(pl.String),
+        "gpt-4chan": pl.col("no").cast(pl.String),
+        "chat": pl.when(position == 1).then(pl.lit("user")).otherwise(pl.lit("assistant")),
+    }[kind]
+    escaped = said.with_columns(escape(said["text"]))
+    labelled = escaped.select("record", pl.format("--- {}\n{}", label, "text").alias("text"))
+    joined = _joined(labelled, "\n")
+    return joined.with_columns(pl.col("text") + f"\n{LAST}") if kind == "gpt-4chan" else joined
+
+
+def _joined(posts: "pl.DataFrame", between: str) -> "pl.DataFrame":
+    import polars as pl
+
+    return posts.group_by("record", maintain_order=True).agg(pl.col("text").str.join(between))
 
 
 def parse(text: str, kind: str) -> list[tuple[str, str]]:
@@ -85,18 +88,28 @@ def parse(text: str, kind: str) -> list[tuple[str, str]]:
     return found
 
 
-def escape(text: "pl.Expr") -> "pl.Expr":
+def escape(text: "pl.Series") -> "pl.Series":
     """A backslash before each line that is a header, or would be one without its backslashes."""
-    return text.str.replace_all(rf"(?m)^(\\*{HEADER})$", r"\$1")
+    return _where(text, ["---"], lambda t: t.str.replace_all(rf"(?m)^(\\*{HEADER})$", r"\$1"))
 
 
-def escape_plain(text: "pl.Expr") -> "pl.Expr":
+def escape_plain(text: "pl.Series") -> "pl.Series":
     """No two empty lines in a row; lines of n spaces become lines of n + 1, so that it can be undone."""
-    return (
-        text.str.replace_all(r"(?m)^( +)$", "$1 ")
-        .str.replace_all("\n\n\n", "\n\n \n", literal=True)
-        .str.replace_all("\n\n\n", "\n\n \n", literal=True)
+    return _where(
+        text,
+        [BETWEEN, " \n", "\n "],
+        lambda t: t.str.replace_all(r"(?m)^( +)$", "$1 ")
+        .str.replace_all(BETWEEN, "\n\n \n", literal=True)
+        .str.replace_all(BETWEEN, "\n\n \n", literal=True),
     )
+
+
+def _where(
+    text: "pl.Series", holding: list[str], change: "Callable[[pl.Series], pl.Series]"
+) -> "pl.Series":
+    """`change` applied to the texts that hold any of `holding`; the others cost one look."""
+    places = text.str.contains_any(holding).arg_true()
+    return text.scatter(places, change(text.gather(places))) if len(places) else text
 
 
 def _unescape_plain(text: str) -> str:

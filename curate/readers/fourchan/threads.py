@@ -22,8 +22,8 @@ def documents(table: "pl.DataFrame", declaration: Declaration, tally: Tally) -> 
     return _threads(table, declaration, tally)
 
 
-def with_text(table: "pl.DataFrame", declaration: Declaration) -> "pl.DataFrame":
-    """Add `text` (null or of white space alone where a post has none) and its thread's `id`."""
+def with_text(table: "pl.DataFrame") -> "pl.DataFrame":
+    """Add `text`: the subject, a newline and the body; null where both are empty or white space."""
     import polars as pl
 
     has_subject = pl.col("subject").str.contains(r"\S").fill_null(False)
@@ -42,16 +42,16 @@ def with_text(table: "pl.DataFrame", declaration: Declaration) -> "pl.DataFrame"
 def _posts(table: "pl.DataFrame", declaration: Declaration, tally: Tally) -> "pl.DataFrame":
     import polars as pl
 
-    tally.n_records += table.height
-    table = with_text(table, declaration)
+    table = with_text(table)
     if declaration["quotelinks"] == "drop":
         table = serialise.without_quotelinks(table)
-    silent = table.filter(pl.col("text").is_null())
-    images = int(silent["image"].sum())
-    tally.skip("image-only", images)
-    tally.skip("no-text", silent.height - images)
+    said = table.filter(pl.col("text").is_not_null())
+    n_images = _silent_images(table)
+    tally.n_records += table.height
+    tally.skip("image-only", n_images)
+    tally.skip("no-text", table.height - said.height - n_images)
     thread = pl.format("4chan:{}/{}", "board", "thread")
-    return table.filter(pl.col("text").is_not_null()).with_columns(
+    return said.with_columns(
         pl.format("{}/{}", thread, "no").alias("id"),
         thread.alias("group"),
         pl.col("time").alias("timestamp"),
@@ -62,28 +62,37 @@ def _posts(table: "pl.DataFrame", declaration: Declaration, tally: Tally) -> "pl
 def _threads(table: "pl.DataFrame", declaration: Declaration, tally: Tally) -> "pl.DataFrame":
     import polars as pl
 
-    table = with_text(table, declaration)
-    spoken = pl.col("text").is_not_null()
-    facts = table.group_by("record", maintain_order=True).agg(
+    table = with_text(table)
+    if declaration["quotelinks"] == "drop":
+        table = serialise.without_quotelinks(table)
+    scores = [tag(name) for name in PERSPECTIVES if table[tag(name)].null_count() < table.height]
+    threads = table.group_by("record", maintain_order=True).agg(
         pl.first("board", "thread", "offset", "country", "flag"),
         pl.max("time").alias("timestamp"),
-        spoken.sum().alias("n_posts"),
+        pl.count("text").alias("n_posts"),
         pl.col("image").all().alias("images"),
-        *[pl.max(tag(name)) for name in PERSPECTIVES],
-        *[pl.mean(tag(name)).alias(f"{tag(name)}.mean") for name in PERSPECTIVES],
+        *[pl.max(name) for name in scores],
+        *[pl.mean(name).alias(f"{name}.mean") for name in scores],
     )
-    tally.n_records += facts.height
-    images = table.select((~spoken & pl.col("image")).sum()).item()
-    said = table.filter(spoken)
+    said = table.filter(pl.col("text").is_not_null())
+    n_images = _silent_images(table)
     tally.posts["read"] += table.height
-    tally.posts["image-only"] += images
-    tally.posts["no-text"] += table.height - said.height - images
-    silent = facts.filter(pl.col("n_posts") == 0)
-    tally.skip("image-only", int(silent["images"].sum()))
-    tally.skip("no-text", int((~silent["images"]).sum()))
+    tally.posts["image-only"] += n_images
+    tally.posts["no-text"] += table.height - said.height - n_images
+    tally.n_records += threads.height
+    spoken = threads.filter(pl.col("n_posts") > 0)
+    if spoken.height < threads.height:
+        silent = threads.filter(pl.col("n_posts") == 0)["images"]
+        tally.skip("image-only", int(silent.sum()))
+        tally.skip("no-text", int((~silent).sum()))
     texts = serialise.texts(said, declaration)
-    return (
-        facts.filter(pl.col("n_posts") > 0)
-        .join(texts, on="record", how="left", maintain_order="left")
-        .with_columns(pl.format("4chan:{}/{}", "board", "thread").alias("id"))
+    return spoken.with_columns(
+        texts["text"], pl.format("4chan:{}/{}", "board", "thread").alias("id")
     )
+
+
+def _silent_images(table: "pl.DataFrame") -> int:
+    """Posts that are a file without words."""
+    import polars as pl
+
+    return int(table.select((pl.col("text").is_null() & pl.col("image")).sum()).item())
