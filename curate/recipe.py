@@ -125,6 +125,8 @@ def build(data: Mapping[str, Any], text: str, path: Path) -> Recipe:
     mix = _mix(top.table("mix"))
     arms = _arms(top, sources, components, mix)
     holdout = _holdout(top, sources)
+    if mix.layout == "by-source":
+        recipe_components.refuse_phases(top, components.values())
     recipe_components.refuse_idle(top, components.values(), arms, holdout, sources)
     return Recipe(
         path=path,

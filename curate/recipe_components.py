@@ -137,6 +137,21 @@ def check_budgets(top: Table, present: list[Component], total: int | None) -> No
             seen.append(of)
 
 
+def refuse_phases(top: Table, components: Iterable[Component]) -> None:
+    """Refuse phases where each component is written alone: nothing could honour them."""
+    for component in components:
+        if component.phases:
+            raise (
+                top.table("component")
+                .table(component.name)
+                .error(
+                    "phases",
+                    'cannot be kept in layout "by-source", where the trainer mixes',
+                    'Leave it out, or set layout = "interleaved" in [mix].',
+                )
+            )
+
+
 def refuse_idle(
     top: Table,
     components: Iterable[Component],

@@ -124,6 +124,15 @@ class Candidates:
         found = [(rows := buckets.read(n))[self.groups.holds(rows)] for n in range(len(buckets))]
         return np.concatenate(found)
 
+    def whole(self) -> list[Count]:
+        """Totals per source of these rows and those held out."""
+        totals = [Count() for _ in self.gathered.sources]
+        for number in range(len(self.gathered.buckets)):
+            rows = self.gathered.buckets.read(number)
+            for source, total in enumerate(totals):
+                _add(total, rows[rows["source"] == source])
+        return totals
+
 
 def piece_words(rows: Rows) -> rank.Words:
     """The (n, 2) words of the keys that rank: of the piece where documents were split."""

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from curate.mixing.census import Count
 from curate.mixing.draw import Draw, distinct
 from curate.mixing.gather import words
-from curate.mixing.phases import Schedule
 from curate.mixing.planner import ArmDraws, Attempt, Planner
 from curate.mixing.scratch import Rows
 from curate.mixing.uses import Use, present
@@ -54,7 +53,6 @@ def arm(
     arm: ArmDraws,
     names: Sequence[str],
     written: Mapping[str, Any],
-    lines: Mapping[str, Schedule],
 ) -> dict[str, Any]:
     """The object of one arm."""
     by_name = {use.name: use for use in arm.uses}
@@ -63,8 +61,6 @@ def arm(
         use, draw = by_name[name], arm.draws[name]
         entry = _component(use, draw, attempt, arm)
         entry |= _drawn(draw, written["n_tokens"])
-        if len(lines) and name in lines and len(lines[name].segments) > 1:
-            entry["schedule"] = [[text_of(s.stop), text_of(s.high)] for s in lines[name].segments]
         components.append(entry)
     used = _sources(planner, attempt, arm)
     return {
@@ -106,6 +102,10 @@ def _component(use: Use, draw: Draw, attempt: Attempt, arm: ArmDraws) -> dict[st
     if use.stands_for:
         entry["component"] = use.component.name
         entry["stands_for"] = use.stands_for
+    if use.component.where:
+        entry["where"] = " and ".join(clause.text for clause in use.component.where)
+    if use.slot.phases:
+        entry["phases"] = [[text_of(value) for value in phase] for phase in use.slot.phases]
     return entry
 
 
@@ -180,8 +180,9 @@ def holdout(
     draws: Mapping[str, Draw],
     written: Mapping[str, Any],
     held: Rows,
+    whole: Mapping[str, Count],
 ) -> dict[str, Any]:
-    """The object of the hold-out."""
+    """The object of the hold-out; `whole` is what each source had to choose from."""
     asked = recipe.holdout.tokens if recipe.holdout is not None else 0
     chosen = recipe.holdout.sources if recipe.holdout is not None else ()
     components = []
@@ -195,7 +196,10 @@ def holdout(
                 "unit": "tokens",
                 "requested": requested,
                 "residual": draw.n_tokens - requested,
-                "epochs": "1/1",
+                "eligible": _totals(whole[name]),
+                "epochs": fraction(draw.n_tokens, whole[name].tokens),
+                "dropped": [],
+                "n_unused": whole[name].documents - draw.n_documents,
                 **_drawn(draw, written["n_tokens"]),
             }
         )

@@ -33,7 +33,7 @@ class Meter:
         self.end = 0
         self.value = Fraction(0)
         self.at = 0
-        self.component = next((n for n in sorted(names)), "")
+        self.component = min(schedules, default=min(names, default=""))
 
     def add(self, component: npt.NDArray[Any], n_tokens: npt.NDArray[Any]) -> None:
         """The next spans: number of the component (in `names`) and tokens of each."""
@@ -60,7 +60,8 @@ class Meter:
 
     def result(self, longest: int, *, by_source: bool = False) -> dict[str, Any]:
         """DEVIATION of docs/format.md §3.4, with the bound that holds for its component."""
-        schedule = self.schedules[self.names.index(self.component)] if self.component else None
+        where = self.names.index(self.component) if self.component else -1
+        schedule = self.schedules[where] if where >= 0 else None
         bound = Fraction(0)
         if schedule is not None:
             k = sum(s is not None for s in self.schedules)

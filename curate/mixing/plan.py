@@ -22,7 +22,7 @@ from curate.mixing.census import Pool, piece_words
 from curate.mixing.deviation import Meter
 from curate.mixing.draw import Draw
 from curate.mixing.emit import Sharder, write_spans
-from curate.mixing.gather import Selection, gather, words
+from curate.mixing.gather import Selection, gather
 from curate.mixing.phases import Schedule, schedules
 from curate.mixing.planner import ArmDraws, Attempt, Planner
 from curate.mixing.problem import Problem
@@ -104,7 +104,7 @@ def _arm(planner: Planner, attempt: Attempt, arm: ArmDraws, out: Path) -> dict[s
         breaks,
         out / f"{arm.arm.name or 'mix'}.parquet",
     )
-    return describe.arm(planner, attempt, arm, names, written, lines)
+    return describe.arm(planner, attempt, arm, names, written)
 
 
 def _spans(
@@ -157,39 +157,30 @@ def _breaks(attempt: Attempt, arm: ArmDraws, names: Sequence[str]) -> list[int]:
 
 
 def _holdout(planner: Planner, attempt: Attempt, held: Rows, out: Path) -> dict[str, Any]:
-    """Write the hold-out: whole documents, per source by (rank of the group, group, key)."""
+    """Write the hold-out: whole documents, a component per source, in the order of any mix."""
     recipe, gathered = attempt.recipe, planner.gathered
     draws: dict[str, Draw] = {}
     for number, name in enumerate(gathered.sources):
         rows = held[held["source"] == number]
         if not len(rows):
             continue
-        groups, own = words(rows, "ga", "gb"), piece_words(rows)
-        by_key = np.lexsort((own[:, 1].byteswap(), own[:, 0].byteswap()))
-        by_group = np.lexsort((groups[by_key, 1].byteswap(), groups[by_key, 0].byteswap()))
-        both = by_key[by_group]
-        ranked = rank.ranks(groups[both], recipe.seed, 0, rank.HOLDOUT)
-        order_ = both[np.argsort(ranked, kind="stable")]
+        keys = piece_words(rows)
+        places = rank.in_order(rank.ranks(keys, recipe.seed, 0), keys)
         taken = np.empty(len(rows), TAKEN)
-        taken["a"], taken["b"] = own[order_, 0], own[order_, 1]
+        taken["a"], taken["b"] = keys[places, 0], keys[places, 1]
         for column in ("part", "row", "n_tokens", "n_bytes"):
-            taken[column] = rows[column][order_]
+            taken[column] = rows[column][places]
         tape = Tape(planner.scratch, "holdout", TAKEN, ("n_tokens", "n_bytes"))
         tape.append(taken)
         stream = Stream(Pool(Selection(number, 0)), recipe.seed, len(taken), tape)
-        draws[name] = Draw(
-            stream, 0, len(taken), {}, tape.sums["n_tokens"][-1], tape.sums["n_bytes"][-1]
-        )
+        n_tokens, n_bytes = tape.sums["n_tokens"][-1], tape.sums["n_bytes"][-1]
+        draws[name] = Draw(stream, 0, len(taken), {}, n_tokens, n_bytes)
     names = sorted(draws)
     lines = schedules({name: draws[name].n_tokens for name in names}, {})
-    breaks = list(accumulate(draws[name].n_spans for name in names))
-    written = _spans(
-        planner,
-        recipe,
-        names,
-        draws,
-        lines,
-        breaks if recipe.mix.layout == "by-source" else [],
-        out / "holdout.parquet",
-    )
-    return describe.holdout(recipe, names, draws, written, held)
+    by_source = recipe.mix.layout == "by-source"
+    breaks = list(accumulate(draws[name].n_spans for name in names)) if by_source else []
+    path = out / "holdout.parquet"
+    written = _spans(planner, recipe, names, draws, lines, breaks, path)
+    whole = attempt.ground.candidates.whole()
+    counts = dict(zip(gathered.sources, whole, strict=True))
+    return describe.holdout(recipe, names, draws, written, held, counts)
