@@ -52,6 +52,20 @@ class Vocabulary:
         """Whether ids can be decoded."""
         return len(self.lengths) > 0
 
+    def with_blanks(self, ids: "list[int]") -> "Vocabulary":
+        """The same vocabulary with these ids standing for one blank."""
+        import numpy as np
+
+        ends = np.cumsum(self.lengths).tolist()
+        starts = [0, *ends[:-1]]
+        table = self.table.tobytes()
+        pieces = [table[a:b] for a, b in zip(starts, ends, strict=True)]
+        for id_ in ids:
+            pieces[id_] = b" "
+        lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)
+        joined = np.frombuffer(b"".join(pieces), np.uint8)
+        return Vocabulary(self.n_ids, self.ids, self.normaliser, lengths, joined)
+
     def decode(
         self, ids: "npt.NDArray[np.unsignedinteger[Any]]"
     ) -> "tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]":

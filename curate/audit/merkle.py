@@ -5,12 +5,11 @@ The tree is that of RFC 6962 §2.1: leaf hash sha256(0x00 ‖ leaf), node sha256
 split at the largest power of two; a leaf is a document's key (16 bytes) and the sha256 of its span
 digests in stream order (32 bytes), sorted by key (docs/format.md §5.6).
 
-    >>> hashes = [leaf_hash(bytes([n]) * 48) for n in range(5)]
-    >>> top = root(hashes)
-    >>> follow(hashes[3], 3, 5, path(hashes, 3)) == top
+    >>> a, b, c = (leaf_hash(bytes([n]) * 48) for n in range(3))
+    >>> root([a, b, c]) == node_hash(node_hash(a, b), c)
     True
-    >>> follow(hashes[3], 2, 5, path(hashes, 3)) == top
-    False
+    >>> path([a, b, c], 1) == [a, c]
+    True
 """
 
 import hashlib
@@ -58,25 +57,6 @@ def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
             siblings.append(level[sibling])
         level, index = _above(level), index // 2
     return siblings
-
-
-def follow(hash_: bytes, index: int, n_leaves: int, siblings: Sequence[bytes]) -> bytes | None:
-    """
-    The root that leaf `index` of `n_leaves` and its audit path lead to.
-
-    None if the path has another length than such a tree gives, or the index is outside it.
-    """
-    if not 0 <= index < n_leaves:
-        return None
-    left, width, rest = index, n_leaves, list(siblings)
-    while width > 1:
-        if left ^ 1 < width:
-            if not rest:
-                return None
-            sibling = rest.pop(0)
-            hash_ = node_hash(sibling, hash_) if left & 1 else node_hash(hash_, sibling)
-        left, width = left // 2, (width + 1) // 2
-    return None if rest else hash_
 
 
 def leaves(spans: "pl.DataFrame") -> tuple[list[bytes], list[bytes]]:
