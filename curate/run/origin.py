@@ -46,7 +46,7 @@ def origin_of(
         },
         "sources": sources,
         "inputs": _inputs(job),
-        "components": {part["name"]: _component(job, part) for part in arm["components"]},
+        "components": {part["name"]: _component(part) for part in arm["components"]},
         "taggers": {name: _tagger(job, name) for name in job.taggers},
         "tokenizer": dict(job.lock.tokenizer),
     }
@@ -105,16 +105,14 @@ def _inputs(job: Job) -> list[dict[str, Any]]:
     return [found[key] for key in sorted(found)]
 
 
-def _component(job: Job, part: Mapping[str, Any]) -> dict[str, Any]:
+def _component(part: Mapping[str, Any]) -> dict[str, Any]:
     facts = {
         "source": part["source"],
         "eligible": part["eligible"],
         "dropped": part["dropped"],
         "n_unused": part["n_unused"],
     }
-    told = job.recipe.components[part["name"]]
-    where = " and ".join(clause.text for clause in told.where)
-    return {**facts, "where": where} if where else facts
+    return {**facts, "where": part["where"]} if "where" in part else facts
 
 
 def _tagger(job: Job, name: str) -> dict[str, Any]:
