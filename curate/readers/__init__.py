@@ -4,10 +4,10 @@ Turn dumps into documents: 4chan threads and posts, C4 and other web text.
     >>> declaration = declare("c4", {}, where="recipe.toml [source.c4]")
     >>> declaration["reader"], declaration["format"] == FORMAT
     ('c4', True)
-    >>> declare("4chan", {"dokument": "post"}, where="recipe.toml [source.pol]")
+    >>> declare("4chan", {"dokument": "post"}, where="r.toml [source.pol]")
     Traceback (most recent call last):
       ...
-    curate.errors.RecipeError: recipe.toml [source.pol]: unknown key dokument, did you mean document?
+    curate.errors.RecipeError: r.toml [source.pol]: unknown key dokument, did you mean document?
 """
 
 from collections.abc import Callable, Mapping
@@ -83,12 +83,13 @@ def check_rejected(facts: Mapping[str, Any], *, name: str, limit: Fraction) -> N
     if of_records <= limit and of_bytes <= limit:
         return
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in facts["rejected"].items())
+    worst = float(max(of_records, of_bytes))
     raise InputError(
         f"{name} has too many records that cannot be read",
         details=[
-            f"{n_rejected:,} of {facts['n_records']:,} records, "
-            f"{facts['n_bytes_rejected']:,} of {facts['n_bytes_decompressed']:,} bytes: {reasons}",
-            f"limit {float(limit):.3%}; the records are in {facts['input'][:16]}.rejected.jsonl.zst",
+            f"{n_rejected:,} of {facts['n_records']:,} records ({reasons})",
+            f"{facts['n_bytes_rejected']:,} of {facts['n_bytes_decompressed']:,} bytes",
+            f"limit {float(limit):.3%}; they are in {facts['input'][:16]}.rejected.jsonl.zst",
         ],
-        hint=f"Look at them, then raise --max-rejected above {float(max(of_records, of_bytes)):.3%}.",
+        hint=f"Look at them, then raise --max-rejected above {worst:.3%}.",
     )

@@ -89,7 +89,7 @@ class Tally:
             import zstandard
 
             temporary = self._open.enter_context(files.replacing(self._path))
-            plain = self._open.enter_context(open(temporary, "wb"))
+            plain = self._open.enter_context(temporary.open("wb"))
             compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
             self._file = self._open.enter_context(compressor.stream_writer(plain))
         entry = {

@@ -24,7 +24,7 @@ import hashlib
 import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from curate.errors import InputError, IntegrityError
 
@@ -96,7 +96,7 @@ class Stream:
         return InputError(
             f"{self.name} is damaged: {reason}",
             details=[
-                f"at byte {self.n_bytes:,} of the file, "
+                f"at byte {self.n_bytes:,} of the file",
                 f"after {self.n_bytes_decompressed:,} decompressed bytes",
                 f"file: {self.uri}",
             ],
@@ -124,7 +124,8 @@ class Stream:
         if self.codec in ("zip", "7z"):
             raise InputError(
                 f"{self.name} is a {self.codec} archive, which is not read as a stream",
-                hint=f"Unpack it first; gzip, zstd, bz2, xz and tar are read as they are ({self.uri}).",
+                details=[f"file: {self.uri}"],
+                hint="Unpack it first; gzip, zstd, bz2, xz and tar are read as they are.",
             )
         for chunk in _members(_MEMBERS[self.codec], whole, self.damaged):
             self.n_bytes_decompressed += len(chunk)
@@ -178,9 +179,9 @@ def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 class _Member(Protocol):
     """One gzip, bz2 or xz member or zstd frame, fed compressed bytes in order."""
 
-    errors: tuple[type[Exception], ...]
-
     def feed(self, data: bytes) -> Iterator[bytes]: ...
+    @property
+    def errors(self) -> tuple[type[Exception], ...]: ...
     @property
     def ended(self) -> bool: ...
     @property
@@ -191,7 +192,7 @@ class _GzipMember:
     def __init__(self) -> None:
         from isal import isal_zlib
 
-        self.errors = (isal_zlib.error,)
+        self.errors: tuple[type[Exception], ...] = (cast(type[Exception], isal_zlib.IsalError),)
         self._object = isal_zlib.decompressobj(wbits=31)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -212,7 +213,7 @@ class _ZstdFrame:
     def __init__(self) -> None:
         import zstandard
 
-        self.errors = (zstandard.ZstdError,)
+        self.errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
         decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
         self._object = decompressor.decompressobj()
         self._rest = b""
@@ -236,7 +237,7 @@ class _ZstdFrame:
 class _BoundedMember:
     """bz2 or xz: both of the standard library's objects stop after `max_length` bytes."""
 
-    errors = (OSError, EOFError, ValueError, lzma.LZMAError)
+    errors: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, lzma.LZMAError)
 
     def __init__(self, decompressor: "bz2.BZ2Decompressor | lzma.LZMADecompressor") -> None:
         self._object = decompressor

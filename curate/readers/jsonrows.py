@@ -1,31 +1,33 @@
 """
-Turn a block of JSON lines into a table, and every line that is not what it should be into a reason.
+Turn JSON lines into a table, and every line that is not what it should be into a reason.
 
-The block is parsed at once, in columns. Only where that fails, or where the parser is known to be
-lenient, lines are looked at one by one; what comes out is the same either way:
+A block of lines is parsed at once, in columns. Only where that fails, or where the parser is known
+to be lenient, lines are looked at one by one; what comes out is the same either way:
 
     >>> import polars as pl
     >>> from curate.readers.lines import Block
     >>> block = Block(b'{"text":"a"}\\n{"text":\\n[7]\\n{"text":"b","x":[]}\\n', 100, 1)
-    >>> table, bad, n_blank = parse(block, {"text": pl.String()})
+    >>> lines = Lines.of(block)
+    >>> table, bad = parse(lines, {"text": pl.String()})
     >>> table.rows()
-    [('a', 100, 1), ('b', 126, 4)]
-    >>> [(b.offset, b.line, b.reason) for b in bad]
-    [(113, 2, 'not-json'), (122, 3, 'not-an-object')]
+    [('a', 0), ('b', 3)]
+    >>> [(lines.offset(row), lines.number(row), reason) for row, reason in bad]
+    [(113, 2, 'cut-off'), (122, 3, 'not-an-object')]
 
 Of a key that occurs twice in an object the first counts. Numbers are never taken for text.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import orjson
 
+from curate.readers import tar
 from curate.readers.base import Tally
 from curate.readers.decompress import Stream
-from curate.readers.lines import Block, blocks_of
+from curate.readers.lines import Block
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +41,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 KEPT_OF_TOO_LONG = 1 << 20
 """Bytes kept of a line that is too long to be parsed."""
 
+BLANK = "blank"
+CUT_OFF = "cut-off"
+
 # simdjson, below polars, turns a lone high surrogate into NUL without a word.
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
@@ -48,18 +53,55 @@ _COERCED = r"^(?:[-0-9.eE+]+|true|false|(?s:\{.*\}|\[.*\]))$"
 
 
 @dataclass(frozen=True)
-class Bad:
-    """A line that cannot be read, and why."""
+class Lines:
+    """Lines of JSON, each with the place in the input to which it belongs."""
 
-    offset: int
-    line: int
-    reason: str
-    raw: bytes
+    data: bytes  # the lines, `\n` between them
+    starts: "npt.NDArray[np.int64]"  # of line k in `data`
+    ends: "npt.NDArray[np.int64]"  # of line k in `data`, without its `\n`
+    offsets: "npt.NDArray[np.int64]"  # of the record to which line k belongs, in the input
+    numbers: "npt.NDArray[np.int64]"  # of that record's line, from 1
+
+    @classmethod
+    def of(cls, block: Block) -> Self:
+        """The lines of a block."""
+        import numpy as np
+
+        ends = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) == 10)
+        if block.data and not block.data.endswith(b"\n"):
+            ends = np.append(ends, len(block.data))
+        starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)]
+        numbers = np.arange(block.line, block.line + len(ends))
+        return cls(block.data, starts, ends, starts + block.offset, numbers)
+
+    @classmethod
+    def made(cls, lines: list[bytes], offsets: list[int], numbers: list[int]) -> Self:
+        """Lines that were made from records at those places."""
+        import numpy as np
+
+        lengths = np.array([len(line) for line in lines], dtype=np.int64)
+        ends = np.cumsum(lengths + 1) - 1
+        return cls(b"\n".join(lines), ends - lengths, ends, np.array(offsets), np.array(numbers))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def raw(self, row: int) -> bytes:
+        """Line number `row` (from 0)."""
+        return self.data[int(self.starts[row]) : int(self.ends[row])]
+
+    def offset(self, row: int) -> int:
+        """First byte of the record of line `row`, in the input."""
+        return int(self.offsets[row])
+
+    def number(self, row: int) -> int:
+        """Line number of the record of line `row`, from 1."""
+        return int(self.numbers[row])
 
 
 def blocks(stream: Stream, tally: Tally) -> Iterator[Block]:
     """Blocks of lines; a line that is too long is rejected, a byte order mark passed over."""
-    for block in blocks_of(stream.chunks()):
+    for block in tar.blocks(stream):
         if block.n_too_long:
             tally.n_records += 1
             tally.reject(
@@ -69,143 +111,87 @@ def blocks(stream: Stream, tally: Tally) -> Iterator[Block]:
                 raw=block.data[:KEPT_OF_TOO_LONG],
                 n_bytes=block.n_too_long,
             )
-        elif block.offset == 0 and block.data.startswith(BYTE_ORDER_MARK):
-            yield Block(block.data[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK), 1)
+        elif block.line == 1 and block.data.startswith(BYTE_ORDER_MARK):
+            skipped = len(BYTE_ORDER_MARK)
+            yield Block(block.data[skipped:], block.offset + skipped, 1)
         else:
             yield block
 
 
-def rows_of(block: Block, schema: "Schema", stream: Stream, tally: Tally) -> "pl.DataFrame":
+def rows_of(lines: Lines, schema: "Schema", stream: Stream, tally: Tally) -> "pl.DataFrame":
     """
-    Rows of a block; bad lines are rejected and blank ones skipped, both counted as records.
+    Parsed lines as `parse` gives them; the others are rejected or, if blank, skipped, and counted.
 
     A last line that breaks off without a line end is damage of the stream (InputError).
     """
-    rows, bad, n_blank = parse(block, schema)
-    tally.n_records += len(bad) + n_blank
-    tally.skip("blank", n_blank)
-    for line in bad:
-        if line.reason == "not-json" and _is_cut_off(line.raw, block):
-            raise stream.damaged(f"it ends inside a record (line {line.line:,})")
-        tally.reject(offset=line.offset, line=line.line, reason=line.reason, raw=line.raw)
-    return rows
+    table, bad = parse(lines, schema)
+    for row, reason in bad:
+        if reason == BLANK:
+            tally.n_records += 1
+            tally.skip(BLANK)
+        elif reason == CUT_OFF and row == len(lines) - 1 and not lines.data.endswith(b"\n"):
+            raise stream.damaged(f"it ends inside a record (line {lines.number(row):,})")
+        else:
+            reject(lines, [row], reason, tally)
+    return table
 
 
-def reject(
-    rows: "pl.DataFrame", mask: "pl.Series", reason: str, block: Block, tally: Tally
-) -> "pl.DataFrame":
-    """Reject (and count) the rows where `mask` is true, with their raw lines → the other rows."""
-    n_rejected = int(mask.sum())
-    if not n_rejected:
-        return rows
-    tally.n_records += n_rejected
-    for offset, line in rows.filter(mask).select("offset", "line").iter_rows():
-        tally.reject(offset=offset, line=line, reason=reason, raw=_line_at(block, offset))
-    return rows.filter(~mask)
+def reject(lines: Lines, rows: Iterable[int], reason: str, tally: Tally) -> None:
+    """Reject lines, and count them as records."""
+    for row in rows:
+        tally.n_records += 1
+        tally.reject(
+            offset=lines.offset(row),
+            line=lines.number(row),
+            reason=reason,
+            raw=lines.raw(row),
+        )
 
 
-def parse(block: Block, schema: "Schema") -> "tuple[pl.DataFrame, list[Bad], int]":
+def parse(lines: Lines, schema: "Schema") -> "tuple[pl.DataFrame, list[tuple[int, str]]]":
     """
-    Parse the lines of a block → (rows, lines that cannot be read, number of blank lines).
+    Parse lines → (a row per line that can be read, (row, reason) of each other one).
 
-    Rows have the columns of `schema` (null where a line lacks the key), `offset` UInt64 of the
-    line's first byte in the input and `line` UInt64 from 1.
+    The table has the columns of `schema` (null where a line lacks the key) and `row` UInt32, the
+    number of the line from 0.
     """
     import numpy as np
     import polars as pl
 
-    starts, ends = bounds(block.data)
-    table = None if has_lone_surrogate(block.data) else parsed(block.data, schema)
-    numbers = np.arange(len(starts))
-    bad: list[Bad] = []
-    n_blank = 0
-    if table is None or table.height != len(starts):
-        lines = [block.data[s:e] for s, e in zip(starts, ends, strict=True)]
+    table = None if has_lone_surrogate(lines.data) else parsed(lines.data, schema)
+    rows = np.arange(len(lines))
+    bad: list[tuple[int, str]] = []
+    if table is None or table.height != len(lines):
         reasons = _reasons(lines, schema)
-        for k, reason in enumerate(reasons):
-            if reason == "blank":
-                n_blank += 1
-            elif reason:
-                bad.append(Bad(block.offset + int(starts[k]), block.line + k, reason, lines[k]))
-        numbers = np.flatnonzero([not reason for reason in reasons])
-        table = parsed(b"\n".join(lines[k] for k in numbers), schema)
-        if table is None or table.height != len(numbers):
+        bad = [(row, reason) for row, reason in enumerate(reasons) if reason]
+        rows = np.flatnonzero([not reason for reason in reasons])
+        table = parsed(b"\n".join(lines.raw(int(row)) for row in rows), schema)
+        if table is None or table.height != len(rows):
             raise RuntimeError("lines that parse one by one do not parse together")
-    table = table.with_columns(
-        pl.Series("offset", starts[numbers] + block.offset, dtype=pl.UInt64),
-        pl.Series("line", numbers + block.line, dtype=pl.UInt64),
-    )
-    return table, bad, n_blank
+    return table.with_columns(pl.Series("row", rows, dtype=pl.UInt32)), bad
 
 
-def coerced(rows: "pl.DataFrame", texts: Mapping[str, list[str]], block: Block) -> "pl.Series":
+def coerced(table: "pl.DataFrame", texts: Mapping[str, list[str]], lines: Lines) -> list[int]:
     """
-    Offsets (UInt64) of the lines whose text is not a JSON string but a number, list or object.
+    Lines with a text that is not a JSON string but a number, boolean, list or object.
 
-    `texts` maps String columns of `rows` to their path in the line, lists being looked into:
+    `texts` maps String columns of `table` to their path in the line, lists being looked into:
     `{"com": ["posts", "com"]}`.
     """
     import polars as pl
 
-    wrong = []
+    wrong: set[int] = set()
     for name, path in texts.items():
         # Two steps: looking at one character costs almost nothing, and almost no text begins so.
         near = pl.col(name).str.contains(_COERCED_START)
-        suspects = rows.lazy().select(name, "offset").filter(near).filter(
-            pl.col(name).str.contains(_COERCED)
-        )
-        for offset in suspects.collect()["offset"].unique().sort():
-            if not _is_text(orjson.loads(_line_at(block, offset)), path):
-                wrong.append(offset)
-    return pl.Series(sorted(set(wrong)), dtype=pl.UInt64)
-
-
-def has_lone_surrogate(data: bytes) -> bool:
-    """Whether JSON text has a high surrogate that no low one follows."""
-    return _LONE_SURROGATE.search(data) is not None
-
-
-def reason_against(line: bytes) -> str:
-    """Why a line is not a JSON object: a reason code, or "" if it is one."""
-    if not line.strip():
-        return "blank"
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return "not-utf8"
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return _json_reason(line, str(error))
-    return "" if isinstance(value, dict) else "not-an-object"
-
-
-def _json_reason(line: bytes, message: str) -> str:
-    if line.startswith(BYTE_ORDER_MARK):
-        return "byte-order-mark"
-    if "surrogate" in message:
-        return "lone-surrogate"
-    if "depth" in message:
-        return "too-deep"  # both parsers refuse more than 1 024 levels
-    if "infinity" in message:
-        return "number-too-large"
-    return "not-json"
-
-
-def bounds(data: bytes) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]":
-    """First byte of each line, and the byte of its `\\n` (or the end of the data)."""
-    import numpy as np
-
-    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10)
-    if data and not data.endswith(b"\n"):
-        ends = np.append(ends, len(data))
-    return np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)], ends
-
-
-def _line_at(block: Block, offset: int) -> bytes:
-    start = offset - block.offset
-    end = block.data.find(b"\n", start)
-    return block.data[start : end if end >= 0 else len(block.data)]
+        sure = pl.col(name).str.contains(_COERCED)
+        suspects = table.lazy().select(name, "row").filter(near).filter(sure).collect()
+        wrong |= {
+            row
+            for row in suspects["row"].unique()
+            if not _is_text(orjson.loads(lines.raw(row)), path)
+        }
+    return sorted(wrong)
 
 
 def parsed(data: bytes, schema: "Schema") -> "pl.DataFrame | None":
@@ -220,13 +206,47 @@ def parsed(data: bytes, schema: "Schema") -> "pl.DataFrame | None":
         return None
 
 
-def _reasons(lines: list[bytes], schema: "Schema") -> list[str]:
+def has_lone_surrogate(data: bytes) -> bool:
+    """Whether JSON text has a high surrogate that no low one follows."""
+    return _LONE_SURROGATE.search(data) is not None
+
+
+def reason_against(line: bytes) -> str:
+    """Why a line is not a JSON object: a reason code, or "" if it is one."""
+    if not line.strip():
+        return BLANK
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return "not-utf8"
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return _json_reason(line, str(error))
+    return "" if isinstance(value, dict) else "not-an-object"
+
+
+def _json_reason(line: bytes, message: str) -> str:
+    if line.startswith(BYTE_ORDER_MARK):
+        return "byte-order-mark"
+    for part, reason in (
+        ("surrogate", "lone-surrogate"),
+        ("depth", "too-deep"),  # both parsers refuse more than 1 024 levels
+        ("infinity", "number-too-large"),
+        ("unexpected end", CUT_OFF),
+    ):
+        if part in message:
+            return reason
+    return "not-json"
+
+
+def _reasons(lines: Lines, schema: "Schema") -> list[str]:
     """A reason for each line, "" for those that parse; halves a failing list until it is short."""
-    reasons = [reason_against(line) for line in lines]
-    waiting = [[k for k, reason in enumerate(reasons) if not reason]]
+    reasons = [reason_against(lines.raw(row)) for row in range(len(lines))]
+    waiting = [[row for row, reason in enumerate(reasons) if not reason]]
     while waiting:
         some = waiting.pop()
-        table = parsed(b"\n".join(lines[k] for k in some), schema)
+        table = parsed(b"\n".join(lines.raw(row) for row in some), schema)
         if table is not None and table.height == len(some):
             continue
         if len(some) == 1:
@@ -234,17 +254,6 @@ def _reasons(lines: list[bytes], schema: "Schema") -> list[str]:
         else:
             waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
     return reasons
-
-
-def _is_cut_off(raw: bytes, block: Block) -> bool:
-    """Whether this is the last line of the file, without a line end, and an unfinished object."""
-    if block.data.endswith(b"\n") or not block.data.endswith(raw):
-        return False
-    try:
-        orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return "unexpected end of data" in str(error)
-    return False
 
 
 def _is_text(value: object, path: list[str]) -> bool:

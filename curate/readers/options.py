@@ -87,7 +87,13 @@ def _check(key: str, value: object, option: Option, where: str) -> None:
         )
 
 
-_NAMES = {str: "a string", bool: "true or false", int: "an integer", dict: "a table", list: "a list"}
+_NAMES = {
+    str: "a string",
+    bool: "true or false",
+    int: "an integer",
+    dict: "a table",
+    list: "a list",
+}
 
 
 def _nearest(name: str, known: "Mapping[str, object] | tuple[str, ...]") -> str:

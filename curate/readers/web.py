@@ -43,9 +43,9 @@ def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl
     for block in jsonrows.blocks(stream, tally):
         if schema is None:
             schema = _schema_of(block)
-        known = schema or {"text": pl.String()}
-        rows = jsonrows.rows_of(block, known, stream, tally)
-        yield _documents(rows, block, tally)
+        lines = jsonrows.Lines.of(block)
+        rows = jsonrows.rows_of(lines, schema or {"text": pl.String()}, stream, tally)
+        yield _documents(rows, lines, tally)
 
 
 def _schema_of(block: Block) -> "dict[str, Any] | None":
@@ -71,14 +71,21 @@ def _schema_of(block: Block) -> "dict[str, Any] | None":
     return None
 
 
-def _documents(rows: "pl.DataFrame", block: Block, tally: Tally) -> "pl.DataFrame":
-    wrong = jsonrows.coerced(rows, {"text": ["text"]}, block)
-    rows = jsonrows.reject(rows, rows["offset"].is_in(wrong.implode()), "wrong-type", block, tally)
-    rows = jsonrows.reject(rows, rows["text"].is_null(), "no-text-key", block, tally)
+def _documents(rows: "pl.DataFrame", lines: jsonrows.Lines, tally: Tally) -> "pl.DataFrame":
+    import polars as pl
+
+    wrong = jsonrows.coerced(rows, {"text": ["text"]}, lines)
+    jsonrows.reject(lines, wrong, "wrong-type", tally)
+    missing = rows.filter(pl.col("text").is_null())["row"].to_list()
+    jsonrows.reject(lines, missing, "no-text-key", tally)
+    if wrong or missing:
+        rows = rows.filter(~pl.col("row").is_in([*wrong, *missing]))
     tally.n_records += rows.height
     empty = rows["text"] == ""
     tally.skip("no-text", int(empty.sum()))
-    return with_web_ids(_named(rows.filter(~empty), tally))
+    places = pl.Series(lines.offsets).gather(rows["row"])
+    rows = rows.with_columns(places.alias("offset")).filter(~empty)
+    return with_web_ids(_named(rows, tally))
 
 
 def _named(rows: "pl.DataFrame", tally: Tally) -> "pl.DataFrame":

@@ -24,7 +24,7 @@ ENTITIES = {"&gt;": ">", "&lt;": "<", "&quot;": '"', "&#039;": "'", "&amp;": "&"
 """The entities 4chan writes; others are as a poster typed them."""
 
 # One pass over the text of a typical comment: these, and nothing else, occur in 99.9 % of them.
-# "&lt;" becomes a stand-in for "<", so that a "<" that is left after the pass is a tag unknown here.
+# "&lt;" becomes a stand-in for "<": a "<" that is left after the pass is a tag that is not usual.
 _STAND_IN = "\x1a"
 _USUAL = {
     "<br>": "\n",

@@ -41,8 +41,8 @@ def schema(declaration: Declaration) -> "dict[str, pl.DataType]":
     import polars as pl
 
     return {
-        "record": pl.UInt64(),  # offset of the first byte of what the dump keeps together
-        "offset": pl.UInt64(),  # of the post's own record, else of `record`
+        "record": pl.UInt32(),  # number of the thread within the table
+        "offset": pl.UInt64(),  # first byte of the record of the dump that holds the post
         "board": pl.String(),
         "thread": pl.Int64(),
         "no": pl.Int64(),

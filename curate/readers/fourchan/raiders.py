@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from curate.readers import jsonrows
 from curate.readers.base import Declaration, Tally
 from curate.readers.decompress import Stream
-from curate.readers.fourchan import markup
+from curate.readers.fourchan import api, markup
 from curate.readers.fourchan.posts import PERSPECTIVES, pseudonyms, tag
-from curate.readers.lines import Block
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,12 +37,13 @@ def posts(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[p
     """Tables of posts of a dump with a thread per line."""
     schema = post_schema(declaration)
     for block in jsonrows.blocks(stream, tally):
-        found = _undone(block, schema)
+        lines = jsonrows.Lines.of(block)
+        found = _undone(lines, schema)
         if found is None:
-            found = _listed(block, schema, stream, tally)
-        wrong = jsonrows.coerced(found, {name: ["posts", name] for name in TEXTS}, block)
-        found = _without(found, wrong, "wrong-type", block, tally)
-        yield table(found, declaration)
+            lines = api.threads(lines, tally)
+            found = _listed(lines, schema, stream, tally)
+        wrong = jsonrows.coerced(found, {name: ["posts", name] for name in TEXTS}, lines)
+        yield table(_without(found, wrong, "wrong-type", lines, tally), lines, declaration)
 
 
 def post_schema(declaration: Declaration) -> "dict[str, Any]":
@@ -59,14 +59,15 @@ def post_schema(declaration: Declaration) -> "dict[str, Any]":
     return post
 
 
-def _undone(block: Block, schema: "dict[str, Any]") -> "pl.DataFrame | None":
-    """A row per post, with `offset` and `line` of its line; None unless every line is as usual."""
+def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | None":
+    """A row per post, with the `row` of its line; None unless every line is as usual."""
     import polars as pl
 
-    start, between = next((s for s in _STYLES if block.data.startswith(s[0].encode())), _STYLES[0])
-    if not block.data.startswith(start.encode()) or jsonrows.has_lone_surrogate(block.data):
+    style = [s for s in _STYLES if lines.data.startswith(s[0].encode())]
+    if not style or jsonrows.has_lone_surrogate(lines.data):
         return None
-    data = block.data if block.data.endswith(b"\n") else block.data + b"\n"
+    start, between = style[0]
+    data = lines.data if lines.data.endswith(b"\n") else lines.data + b"\n"
     try:
         whole = pl.Series([data], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.PolarsError:
@@ -75,66 +76,63 @@ def _undone(block: Block, schema: "dict[str, Any]") -> "pl.DataFrame | None":
         [start, between, "}]}\n"], [f'{{"{OPENING}":', '}\n{"no":', "}\n"]
     )
     found = jsonrows.parsed(undone.cast(pl.Binary)[0], {OPENING: pl.Int64(), **schema})
-    starts, _ = jsonrows.bounds(block.data)
     if found is None:
         return None
     opens = pl.col(OPENING).is_not_null()
     n_lines, usual = found.select(
         opens.sum().alias("n"), (opens ^ pl.col("no").is_not_null()).all() & opens.first()
     ).row(0)
-    if n_lines != len(starts) or not usual:
+    if n_lines != len(lines) or not usual:
         return None
-    of_line = opens.cum_sum() - 1
-    places = pl.lit(pl.Series(starts + block.offset, dtype=pl.UInt64))
     return found.select(
         pl.coalesce(OPENING, "no").alias("no"),
         pl.exclude(OPENING, "no"),
-        places.gather(of_line).alias("offset"),
-        (of_line + block.line).cast(pl.UInt64).alias("line"),
+        (opens.cum_sum() - 1).cast(pl.UInt32).alias("row"),
     )
 
 
 def _listed(
-    block: Block, schema: "dict[str, Any]", stream: Stream, tally: Tally
+    lines: jsonrows.Lines, schema: "dict[str, Any]", stream: Stream, tally: Tally
 ) -> "pl.DataFrame":
     """The same of any lines; those without posts are skipped or rejected, and counted."""
     import polars as pl
 
-    whole = {"posts": pl.List(pl.Struct(schema))}
-    lines = jsonrows.rows_of(block, whole, stream, tally)
-    lines = jsonrows.reject(lines, lines["posts"].is_null(), "no-posts-key", block, tally)
-    empty = lines["posts"].list.len() == 0
-    tally.n_records += int(empty.sum())
-    tally.skip("no-posts", int(empty.sum()))
-    lines = lines.filter(~empty)
-    found = lines.explode("posts").unnest("posts")
-    wrong = found.filter(pl.col("no").is_null())["offset"].unique()
-    return _without(found, wrong, "no-post-number", block, tally)
+    threads = jsonrows.rows_of(lines, {"posts": pl.List(pl.Struct(schema))}, stream, tally)
+    absent = threads.filter(pl.col("posts").is_null())["row"].to_list()
+    jsonrows.reject(lines, absent, "no-posts-key", tally)
+    n_empty = threads.filter(pl.col("posts").list.len() == 0).height
+    tally.n_records += n_empty
+    tally.skip("no-posts", n_empty)
+    threads = threads.filter(pl.col("posts").list.len() > 0)
+    found = threads.explode("posts").unnest("posts")
+    unnumbered = found.filter(pl.col("no").is_null())["row"].unique(maintain_order=True)
+    return _without(found, unnumbered.to_list(), "no-post-number", lines, tally)
 
 
 def _without(
-    found: "pl.DataFrame", wrong: "pl.Series", reason: str, block: Block, tally: Tally
+    found: "pl.DataFrame", wrong: list[int], reason: str, lines: jsonrows.Lines, tally: Tally
 ) -> "pl.DataFrame":
-    """The posts of all lines but those at the offsets `wrong`, which are rejected."""
-    if not len(wrong):
-        return found
-    bad = found["offset"].is_in(wrong.implode())
-    lines = found.select("offset", "line").filter(bad).unique(maintain_order=True)
-    jsonrows.reject(lines, lines["offset"].is_not_null(), reason, block, tally)
-    return found.filter(~bad)
-
-
-def table(found: "pl.DataFrame", declaration: Declaration) -> "pl.DataFrame":
-    """Posts as parsed (columns of `post_schema`, `offset`) as a table of posts."""
+    """The posts of all lines but `wrong`, which are rejected."""
     import polars as pl
 
+    if not wrong:
+        return found
+    jsonrows.reject(lines, wrong, reason, tally)
+    return found.filter(~pl.col("row").is_in(wrong))
+
+
+def table(found: "pl.DataFrame", lines: jsonrows.Lines, declaration: Declaration) -> "pl.DataFrame":
+    """Posts as parsed (columns of `post_schema`, `row` of their line) as a table of posts."""
+    import polars as pl
+
+    places = pl.lit(pl.Series(lines.offsets, dtype=pl.UInt64))
     opening = pl.when(pl.col("resto") > 0).then(pl.col("resto")).otherwise(pl.col("no"))
     scores = pl.col("perspectives").struct
     result = found.select(
-        pl.col("offset").alias("record"),
-        "offset",
+        pl.col("row").alias("record"),
+        places.gather("row").alias("offset"),
         pl.lit(declaration["board"]).alias("board"),
-        opening.first().over("offset").alias("thread"),
+        opening.first().over("row").alias("thread"),
         "no",
         "time",
         markup.to_text(found["sub"]).alias("subject"),

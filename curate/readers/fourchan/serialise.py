@@ -2,7 +2,8 @@
 Turn the posts of a thread into one text, from which they can be told apart again.
 
     >>> import polars as pl
-    >>> posts = pl.DataFrame({"record": [0, 0], "no": [70, 75], "text": ["hi", ">>70\\nhello\\n--- 3"]})
+    >>> said = ["hi", ">>70\\nhello\\n--- 3"]
+    >>> posts = pl.DataFrame({"record": [0, 0], "no": [70, 75], "text": said})
     >>> declaration = {"serialisation": "local-ids", "quotelinks": "keep", "dangling": "mark"}
     >>> text = texts(posts, declaration)["text"][0]
     >>> print(text)
@@ -47,7 +48,7 @@ def texts(said: "pl.DataFrame", declaration: Declaration) -> "pl.DataFrame":
     """
     One text per `record` (columns `record`, `text`) of posts with text, in the order of the table.
 
-    `said` has `record`, `no` and `text`; none of the texts is null, nor begins or ends with a newline.
+    `said` has `record`, `no` and `text`; no text is null, begins or ends with a newline.
     """
     import polars as pl
 
@@ -94,13 +95,15 @@ def escape(text: "pl.Series") -> "pl.Series":
 
 
 def escape_plain(text: "pl.Series") -> "pl.Series":
-    """No two empty lines in a row; lines of n spaces become lines of n + 1, so that it can be undone."""
+    """No two empty lines in a row; a line of n spaces becomes one of n + 1, to be undone."""
     return _where(
         text,
         [BETWEEN, " \n", "\n "],
-        lambda t: t.str.replace_all(r"(?m)^( +)$", "$1 ")
-        .str.replace_all(BETWEEN, "\n\n \n", literal=True)
-        .str.replace_all(BETWEEN, "\n\n \n", literal=True),
+        lambda t: (
+            t.str.replace_all(r"(?m)^( +)$", "$1 ")
+            .str.replace_all(BETWEEN, "\n\n \n", literal=True)
+            .str.replace_all(BETWEEN, "\n\n \n", literal=True)
+        ),
     )
 
 
@@ -117,7 +120,7 @@ def _unescape_plain(text: str) -> str:
 
 
 def without_quotelinks(said: "pl.DataFrame") -> "pl.DataFrame":
-    """Posts without their `>>123`; a line that held nothing else goes, a post may lose all its text."""
+    """Posts without their `>>123` and the lines that held nothing else; some lose all text."""
     import polars as pl
 
     text = (
@@ -163,7 +166,9 @@ def local(said: "pl.DataFrame", dangling: str) -> "pl.DataFrame":
         .then(pl.format(">>{}", "position"))
         .otherwise(gone)
     )
-    joined = pieces.select("row", text.alias("text")).group_by("row", maintain_order=True).agg(
-        pl.col("text").str.join("")
+    joined = (
+        pieces.select("row", text.alias("text"))
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("text").str.join(""))
     )
     return said.with_columns(joined["text"]).drop("position")
