@@ -175,10 +175,10 @@ def _obtain(file: str) -> tuple[str, bytes, bytes]:
     if file.startswith("hf://"):
         path, name = _from_hub(file)
     elif file.startswith("tiktoken:"):
-        from curate.tokenizer import tiktoken
+        from curate.tokenizer.tiktoken import convert_encoding
 
         encoding = file.removeprefix("tiktoken:")
-        data, obtained = tiktoken.convert_encoding(encoding)
+        data, obtained = convert_encoding(encoding)
         return _name(encoding), data, obtained
     else:
         path = Path(file)
@@ -190,13 +190,13 @@ def _obtain(file: str) -> tuple[str, bytes, bytes]:
         name = _name(path.stem)
     obtained = _read(path)
     if path.suffix == ".tiktoken":
-        from curate.tokenizer import tiktoken
+        from curate.tokenizer.tiktoken import convert_file
 
-        return name, tiktoken.convert_file(obtained, path.stem), obtained
+        return name, convert_file(obtained, path.stem), obtained
     if path.suffix == ".model":
-        from curate.tokenizer import sentencepiece
+        from curate.tokenizer.sentencepiece import convert
 
-        return name, sentencepiece.convert(obtained, str(file)), obtained
+        return name, convert(obtained, str(file)), obtained
     return name, obtained, obtained
 
 

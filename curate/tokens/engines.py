@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.errors import IntegrityError, MissingExtraError, UsageError
-from curate.tokenizer import PROBE_TEXT, Tokenizer, added_tokens
+from curate.tokenizer import PROBE_TEXT, Tokenizer, added_tokens, tiktoken
 
 EngineName = Literal["auto", "tokenizers", "fastokens"]
 Ids = npt.NDArray[np.uint32]
@@ -31,11 +31,13 @@ Offsets = npt.NDArray[np.int64]
 LONG_TEXT = 1 << 20
 """Characters from which the reference, at some 150 bytes for each, gets a text in pieces."""
 
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_OTHERS = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-SPLITS = (_WORDS + r"\p{N}{1,3}" + _OTHERS, _WORDS + r"\p{N}" + _OTHERS)
+_CL100K_BEFORE = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+SPLITS = (_CL100K_BEFORE, tiktoken.R50K, tiktoken.CL100K, tiktoken.O200K, tiktoken.QWEN)
 """
-The patterns of cl100k (dolma2, Llama 3) and Qwen 2. As in GPT-2's, white space after a letter
+Patterns (dolma2 and Llama 3 have the first) in which, as in GPT-2's, white space after a letter
 or digit always begins a new word, and no word that ends in one depends on what follows it.
 """
 
@@ -88,12 +90,26 @@ class Fast:
         import fastokens
 
         self.version = version("fastokens")
-        self._encoder: Any = fastokens.Tokenizer.from_json_str(tokenizer.engine_json())
+        self._encoder: Any = fastokens.Tokenizer.from_json_str(_dense(tokenizer))
 
     def encode(self, texts: list[str]) -> tuple[Ids, Offsets]:
         """See `Engine.encode`."""
         ids, offsets = self._encoder.encode_batch_flat(texts, split_special_tokens=True)
         return np.frombuffer(ids, "<u4"), np.frombuffer(offsets, "<u8").astype(np.int64)
+
+
+def _dense(tokenizer: Tokenizer) -> str:
+    """The engine's json; ids that no entry has get one that no text gives, as fastokens wants."""
+    text = tokenizer.engine_json()
+    record = json.loads(text)
+    vocabulary = (record.get("model") or {}).get("vocab")
+    if not isinstance(vocabulary, dict):
+        return text
+    missing = set(range(max(vocabulary.values(), default=0))).difference(vocabulary.values())
+    if not missing:
+        return text
+    vocabulary.update({f"\0{id_}": id_ for id_ in sorted(missing)})
+    return json.dumps(record, ensure_ascii=False)
 
 
 def choose(tokenizer: Tokenizer, name: EngineName) -> tuple[Engine, str]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.tokenizer import Tokenizer
+from curate.tokenizer.tiktoken import byte_alphabet
 from curate.tokens.engines import Ids
 
 LONGEST_CHARACTER = 4
@@ -83,15 +84,7 @@ def shares(ids: Ids, at: list[int], n_bytes: int, table: TokenBytes) -> list[int
     return [b - a for a, b in pairwise(borders)]
 
 
-def _byte_alphabet() -> dict[int, str]:
-    """GPT-2's character for each byte: printable Latin-1 as itself, the others from U+0100."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    alphabet = {byte: chr(byte) for byte in printable}
-    rest = [byte for byte in range(256) if byte not in alphabet]
-    return alphabet | {byte: chr(0x100 + n) for n, byte in enumerate(rest)}
-
-
-CONTINUATION = frozenset(_byte_alphabet()[byte] for byte in range(0x80, 0xC0))
+CONTINUATION = frozenset(byte_alphabet()[byte] for byte in range(0x80, 0xC0))
 
 
 def _is_byte_level(tokenizer: Tokenizer) -> bool:
