@@ -35,9 +35,9 @@ def models(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
     Only strings and whole numbers: fit for a lock and for canonical JSON.
     """
     from curate import files
-    from curate.taggers.shelf import listed
+    from curate.taggers.shelf import listed, place
 
-    if "at" not in declaration:
+    if "model" not in declaration:
         return []
     return [
         {
@@ -47,7 +47,7 @@ def models(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
             "bytes": path.stat().st_size,
             "license": declaration["license"],
         }
-        for path in listed(Path(declaration["at"]))
+        for path in listed(place(declaration))
     ]
 
 

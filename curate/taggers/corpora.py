@@ -35,6 +35,8 @@ SPLITS = ("train", "valid", "test")
 
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _MENTION = re.compile(r"(?:\bRT\b\s*)?@\w+:?|<user>|<number>|<url>", re.IGNORECASE)
+_QUOTE_LINK = re.compile(r"(?:>|&gt;){2,3}/?\w*/?\d+")
+_TAG = re.compile(r"<[^>]*>")
 _SPACE = re.compile(r"\s+")
 # Emoji are words: in some sets they carry the insult.
 _NOT_WORD = re.compile(r"[\s!-/:-@\[-`{-~\u2018-\u201f\u2026]+")
@@ -54,6 +56,9 @@ class LabelledSet:
     group: str = ""
     group_until: str = ""
     quoting: bool = True
+    html: bool = False
+    windows: int = 0  # pieces drawn of each text; 0 is the whole text once
+    repeat: int = 1
     valid: Fraction = Fraction(0)
     test: Fraction = Fraction(0)
 
@@ -70,6 +75,12 @@ class Counts:
     kept: Counter[str] = field(default_factory=Counter)
 
 
+def unmarked(markup: str) -> str:
+    """The text of an imageboard comment: quote links, tags and word breaks dropped."""
+    text = _QUOTE_LINK.sub(" ", markup.replace("<wbr>", ""))
+    return _TAG.sub(" ", text)
+
+
 def stripped(text: str) -> str:
     """Text without what tells where it was collected: entities, links, mentions, runs of space."""
     text = html.unescape(html.unescape(text))
@@ -84,7 +95,7 @@ def digest(text: str) -> bytes:
 
 def rows(sets: Sequence[LabelledSet], folder: Path) -> "tuple[pl.DataFrame, dict[str, Counts]]":
     """
-    All rows: `set` String, `digest` Binary, `group` String, `text` String, `toxic` Boolean.
+    All rows: `set`, `digest`, `group`, `text` (stripped), `published` (as it came), `toxic`.
 
     A digest is kept once, in the set that names it first; where a set contradicts itself about a
     digest, the majority holds and a tie drops it.
@@ -93,26 +104,27 @@ def rows(sets: Sequence[LabelledSet], folder: Path) -> "tuple[pl.DataFrame, dict
 
     counts: dict[str, Counts] = {}
     taken: set[bytes] = set()
-    columns: dict[str, list[Any]] = {"set": [], "digest": [], "group": [], "text": [], "toxic": []}
+    columns: dict[str, list[Any]] = {"set": [], "digest": [], "group": [], "text": []}
+    columns |= {"published": [], "toxic": []}
     for each in sets:
         count = counts[each.name] = Counts()
         votes: dict[bytes, list[int]] = {}
-        first: dict[bytes, tuple[str, str]] = {}
+        first: dict[bytes, tuple[str, str, str]] = {}
         for text, group, toxic in _labelled(each, folder, count):
             mark = digest(text)
             votes.setdefault(mark, [0, 0])[toxic] += 1
             if mark in first or mark in taken:
                 count.n_duplicate += 1
             else:
-                first[mark] = (stripped(text), group or mark.hex())
-        for mark, (text, group) in first.items():
+                first[mark] = (stripped(text), text, group or mark.hex())
+        for mark, (text, published, group) in first.items():
             n_clean, n_toxic = votes[mark]
             if n_clean == n_toxic:
                 count.n_contradicted += 1
                 continue
             taken.add(mark)
             for name, value in zip(
-                columns, (each.name, mark, group, text, n_toxic > n_clean), strict=True
+                columns, (each.name, mark, group, text, published, n_toxic > n_clean), strict=True
             ):
                 columns[name].append(value)
     return pl.DataFrame(columns, schema_overrides={"digest": pl.Binary}), counts
@@ -146,6 +158,30 @@ def committed(table: "pl.DataFrame", splits: "pl.DataFrame") -> "pl.DataFrame":
             hint="Get the data named in the recipe, or write new splits with --write-splits.",
         )
     return joined
+
+
+def unlabelled(each: LabelledSet, folder: Path, n: int, seed: int) -> "pl.DataFrame":
+    """
+    n texts of a set without labels, drawn by digest: `digest` Binary and `text` String, by digest.
+
+    Texts of less than three words are passed over; a digest is drawn once.
+    """
+    import polars as pl
+
+    found: dict[bytes, str] = {}
+    for name in each.files:
+        for path in sorted(folder.glob(name)) or [folder / name]:
+            for record in _records(path, quoting=each.quoting):
+                text = record[each.text][0]
+                text = stripped(unmarked(text) if each.html else text)
+                if text.count(" ") >= 2:
+                    found.setdefault(digest(text), text)
+    drawn = sorted(found, key=lambda mark: hashlib.sha256(b"%d\0" % seed + mark).digest())[:n]
+    drawn.sort()
+    return pl.DataFrame(
+        {"digest": drawn, "text": [found[mark] for mark in drawn]},
+        schema={"digest": pl.Binary, "text": pl.String},
+    )
 
 
 def _labelled(each: LabelledSet, folder: Path, count: Counts) -> Iterator[tuple[str, str, bool]]:

@@ -42,9 +42,8 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
     """
     The canonical declaration of a tagger: plain values only, ready to be fingerprinted.
 
-    `where` names the recipe in errors. `at` (where a model's file lies) and `license` are no part
-    of the identity; `identity` leaves them out. RecipeError for a mistake, InputError for a model
-    that is not there.
+    `where` names the recipe in errors. `model` is as written; a path is found from the working
+    folder. RecipeError for a mistake, InputError for a model that is not there.
     """
     place = f"{where}: [tagger.{name}]"
     kind = _kind(options, place)
@@ -60,9 +59,9 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
     made |= _granularity(options, place)
     made |= _sampled(options, place)
     if kind == "detoxify":
-        _, heads = checkpoint.described(Path(made["at"]))
+        _, heads = checkpoint.described(shelf.place(made))
         return {**made, "heads": heads, **_detoxify(options, place)}
-    card = shelf.card(Path(made["at"]))
+    card = shelf.card(shelf.place(made))
     label = _text(options, "label", place) or str(card.get("label", ""))
     if not label:
         raise RecipeError(
@@ -75,8 +74,8 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
 
 
 def identity(declaration: Mapping[str, Any]) -> dict[str, Any]:
-    """What a declaration's fingerprint is made of: all that decides the columns."""
-    return {key: value for key, value in declaration.items() if key not in ("at", "license")}
+    """What decides the columns: all of a declaration but the model's name and its licence."""
+    return {key: value for key, value in declaration.items() if key not in ("model", "license")}
 
 
 def _kind(options: Mapping[str, object], place: str) -> str:
@@ -122,10 +121,9 @@ def _model(options: Mapping[str, object], kind: str, place: str) -> dict[str, An
     if pinned:
         shelf.checked(path, pinned)
     return {
-        "model": model if model.startswith(shelf.BUILTIN) else path.name,
+        "model": model,
         "sha256": shelf.digest(path),
         "license": _text(options, "license", place) or str(shelf.card(path).get("license", "")),
-        "at": str(path.absolute()),
     }
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from curate.errors import InputError, IntegrityError, MissingExtraError
-from curate.taggers import checkpoint, units
+from curate.taggers import checkpoint, shelf, units
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class Detoxify:
     batch_bytes = 1 << 20
 
     def __init__(self, declaration: Mapping[str, Any], like: "Detoxify | None" = None) -> None:
-        folder = Path(declaration["at"])
+        folder = shelf.place(declaration)
         self.declaration = declaration
         self.heads: list[str] = declaration["heads"]
         post = declaration["granularity"] == "post"

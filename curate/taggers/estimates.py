@@ -217,9 +217,7 @@ def _summed(
         n_groups = int(member.max()) + 1
     if n_groups > MOST_GROUPS:
         member = (draw.permutation(n_groups) % MOST_GROUPS)[member]
-    sums: list[Floats] = []
-    for column in columns:
-        sums.append(np.bincount(member, weights=column).astype(np.float64))
+    sums = [np.bincount(member, weights=column).astype(np.float64) for column in columns]
     return sums, n_groups
 
 

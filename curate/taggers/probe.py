@@ -50,7 +50,7 @@ def probe(declaration: Mapping[str, Any]) -> None:
     Raises InputError if it is no model (or the child died or ran out of its limits), IntegrityError
     if it loads but does not give the golden scores of its card.
     """
-    path = Path(declaration["at"])
+    path = shelf.place(declaration)
     if declaration["kind"] in ("fasttext", "language"):
         parsed(path)
     n_bytes = sum(each.stat().st_size for each in shelf.listed(path))
@@ -105,7 +105,7 @@ def judged(declaration: Mapping[str, Any]) -> Any:
     if declaration["kind"] not in _LIMITS:
         return tagger
     whole = work.loaded({**declaration, "granularity": "document"}, like=tagger)
-    golden = shelf.card(Path(declaration["at"])).get("golden", [])
+    golden = shelf.card(shelf.place(declaration)).get("golden", [])
     texts = [each["text"] for each in golden] or list(SENTENCES)
     tags = [whole.tag(pl.DataFrame({"text": texts})) for _ in range(2)]
     name = shelf.name_of(declaration)

@@ -69,6 +69,11 @@ def located(model: str, sha256: str = "") -> Path:
     return path
 
 
+def place(declaration: Mapping[str, Any]) -> Path:
+    """Where the model of a declaration lies now."""
+    return located(declaration["model"], declaration["sha256"])
+
+
 def listed(path: Path) -> list[Path]:
     """The files of a model: itself, or those of its folder, by name."""
     if path.is_dir():

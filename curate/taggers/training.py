@@ -1,21 +1,52 @@
 """
 Turn a declared training recipe and labelled sets into a fastText model, the same bytes each time.
 
+One thread, one seed, lines in an order drawn from the seed: the same recipe, data and wheel give
+the same file. Labelled rows of the train split are written as they are (long clean documents in
+pieces of 4 to 256 words), unlabelled texts as often with each label as the recorded votes of a
+teacher say.
+
     >>> from pathlib import Path
     >>> recipe = TrainingRecipe.load(Path("recipes/taggers/toxicity.toml"))
     >>> recipe.name, recipe.label, recipe.sets[0].name
     ('toxicity', 'toxic', 'davidson')
+    >>> pieces("one two three four five", 3, seed=1)  # none shorter than four words, if it can
+    ['one two three four five', 'one two three four five', 'one two three four five']
 """
 
+import dataclasses
+import hashlib
+import math
+import random
+import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from curate.errors import RecipeError
+from curate import files
+from curate.errors import IntegrityError, RecipeError
+from curate.taggers import corpora
 from curate.taggers.corpora import LabelledSet
+from curate.taggers.fasttext import PREFIX
+from curate.taggers.words import normalised
+
+if TYPE_CHECKING:
+    import polars as pl
+
+OTHER = "clean"
+_SHORTEST, _LONGEST = 4, 256  # words of a piece
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """An `[unlabelled.<name>]`: n single texts and `joined` runs of them, labelled by a teacher."""
+
+    source: LabelledSet
+    n: int
+    joined: int = 0
 
 
 @dataclass(frozen=True)
@@ -25,14 +56,23 @@ class TrainingRecipe:
     name: str
     label: str
     seed: int
+    normalise: str
+    votes: int  # copies of an unlabelled text, each with the label of one vote
     sets: tuple[LabelledSet, ...]
+    unlabelled: tuple[Unlabelled, ...]
     fasttext: Mapping[str, Any]
+    quantize: Mapping[str, Any]
     path: Path
 
     @property
     def splits(self) -> Path:
         """The committed record of which row is in which split: `<recipe>.splits.parquet`."""
         return self.path.with_suffix(".splits.parquet")
+
+    @property
+    def teacher(self) -> Path:
+        """The committed votes about unlabelled texts: `<recipe>.teacher.parquet`."""
+        return self.path.with_suffix(".teacher.parquet")
 
     @classmethod
     def load(cls, path: Path) -> "TrainingRecipe":
@@ -43,19 +83,182 @@ class TrainingRecipe:
             raise RecipeError(f"no such recipe: {path}") from None
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"{path}: {error}") from None
-        valid, test = Fraction(table.get("valid", 0)), Fraction(table.get("test", 0))
-        sets = []
-        for name, options in table["set"].items():
-            options = {"valid": valid, "test": test, **options}
-            options["test"] = Fraction(options["test"])
-            options["valid"] = min(Fraction(options["valid"]), 1 - options["test"])
-            options["files"] = tuple(options["files"])
-            sets.append(LabelledSet(name=name, **options))
-        return cls(
-            name=table["name"],
-            label=table["label"],
-            seed=table["seed"],
-            sets=tuple(sets),
-            fasttext=table["fasttext"],
-            path=path,
+        held = {"valid": table.pop("valid", 0), "test": table.pop("test", 0)}
+        try:
+            sets = tuple(_set(name, {**held, **each}) for name, each in table.pop("set").items())
+            unlabelled = tuple(
+                Unlabelled(
+                    n=each.pop("n"),
+                    joined=each.pop("joined", 0),
+                    source=_set(name, each),
+                )
+                for name, each in table.pop("unlabelled", {}).items()
+            )
+            return cls(
+                **{"votes": 4, "quantize": {}, "normalise": "words", **table},
+                sets=sets,
+                unlabelled=unlabelled,
+                path=path,
+            )
+        except (TypeError, KeyError) as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+
+def _set(name: str, options: Mapping[str, Any]) -> LabelledSet:
+    made = LabelledSet(name=name, **{**options, "files": tuple(options["files"])})
+    test = Fraction(made.test)
+    return dataclasses.replace(made, test=test, valid=min(Fraction(made.valid), 1 - test))
+
+
+def labelled(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
+    """All rows with their committed split: `set`, `digest`, `group`, `text`, `toxic`, `split`."""
+    import polars as pl
+
+    table, _ = corpora.rows(recipe.sets, data)
+    return corpora.committed(table, pl.read_parquet(recipe.splits))
+
+
+def unlabelled(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
+    """
+    The texts a teacher is asked about, in a fixed order: `set`, `text`, `members` List(UInt32).
+
+    A joined text is a run of 2 to 16 single ones; `members` are their rows, and its own for a
+    single text. A teacher's votes about it are the mean of theirs.
+    """
+    import polars as pl
+
+    tables = []
+    start = 0
+    for each in recipe.unlabelled:
+        single = corpora.unlabelled(each.source, data, each.n, recipe.seed)["text"].to_list()
+        draw = _drawn(recipe.seed, each.source.name)
+        members = [[row] for row in range(len(single))]
+        for _ in range(each.joined):
+            length = round(math.exp(draw.uniform(math.log(2), math.log(16))))
+            members.append([draw.randrange(len(single)) for _ in range(length)])
+        tables.append(
+            pl.DataFrame(
+                {
+                    "set": [each.source.name] * len(members),
+                    "text": [" ".join(single[row] for row in rows) for rows in members],
+                    "members": [[start + row for row in rows] for rows in members],
+                },
+                schema_overrides={"members": pl.List(pl.UInt32)},
+            )
         )
+        start += len(members)
+    if not tables:
+        return pl.DataFrame(
+            schema={"set": pl.String, "text": pl.String, "members": pl.List(pl.UInt32)}
+        )
+    return pl.concat(tables)
+
+
+def voted(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
+    """
+    `unlabelled` with `votes`: of `recipe.votes`, how many the teacher gave for the label.
+
+    Raises IntegrityError if the committed votes are about other texts.
+    """
+    import polars as pl
+
+    texts = unlabelled(recipe, data)
+    if not texts.height:
+        return texts.with_columns(votes=pl.lit(0, pl.UInt8))
+    votes = pl.read_parquet(recipe.teacher)
+    found = fingerprint_of(texts)
+    recorded = pl.read_parquet_metadata(recipe.teacher).get("texts", "")
+    if recorded != found or votes.height != texts.height:
+        raise IntegrityError(
+            f"{recipe.teacher.name} is about other texts",
+            details=[f"recorded {recorded}", f"found    {found}"],
+        )
+    return texts.with_columns(votes["votes"])
+
+
+def fingerprint_of(texts: "pl.DataFrame") -> str:
+    """sha256 over the digests of texts in order: what the teacher's votes are about."""
+    running = hashlib.sha256()
+    for text in texts["text"].to_list():
+        running.update(corpora.digest(text))
+    return running.hexdigest()
+
+
+def pieces(text: str, n: int, *, seed: int) -> list[str]:
+    """n pieces of a text of 4 to 256 words (log-uniform), drawn from the seed and the text."""
+    words = text.split()
+    draw = _drawn(seed, text)
+    made = []
+    for _ in range(n):
+        length = round(math.exp(draw.uniform(math.log(_SHORTEST), math.log(_LONGEST))))
+        start = draw.randrange(max(1, len(words) - length + 1))
+        made.append(" ".join(words[start : start + length]))
+    return made
+
+
+def lines(
+    recipe: TrainingRecipe, rows: "pl.DataFrame", votes: "pl.DataFrame"
+) -> Iterator[tuple[bool, str]]:
+    """(toxic, text) of every training line, before shuffling: labelled rows, then voted texts."""
+    sets = {each.name: each for each in recipe.sets}
+    for name, text, toxic in rows.select("set", "text", "toxic").iter_rows():
+        each = sets[name]
+        texts = pieces(text, each.windows, seed=recipe.seed) if each.windows else [text]
+        for piece in texts * each.repeat:
+            yield toxic, piece
+    for text, n_toxic in votes.select("text", "votes").iter_rows():
+        for vote in range(recipe.votes):
+            yield vote < n_toxic, text
+
+
+def train(
+    recipe: TrainingRecipe, rows: "pl.DataFrame", votes: "pl.DataFrame", out: Path
+) -> dict[str, Any]:
+    """
+    Train on `rows` (all of them) and `votes`, write the model to `out`, and return what it cost.
+
+    `out` is quantized if the recipe says `[quantize]`. Facts: `sha256`, `bytes`, `n_lines`.
+    """
+    import polars as pl
+
+    made = list(lines(recipe, rows, votes))
+    _drawn(recipe.seed, "lines").shuffle(made)
+    texts = normalised(pl.Series([text for _, text in made], dtype=pl.String), recipe.normalise)
+    marks = [PREFIX + (recipe.label if toxic else OTHER) for toxic, _ in made]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "lines.txt"
+        body = "".join(f"{m} {t}\n" for m, t in zip(marks, texts.to_list(), strict=True))
+        file.write_text(body, encoding="utf-8")
+        _fit(recipe, file, out)
+    return {
+        "sha256": files.sha256_of(out),
+        "bytes": out.stat().st_size,
+        "n_lines": len(made),
+    }
+
+
+def _fit(recipe: TrainingRecipe, file: Path, out: Path) -> None:
+    import fasttext
+
+    options = _plain(recipe.fasttext)
+    model = fasttext.train_supervised(
+        str(file), thread=1, seed=recipe.seed, verbose=0, label=PREFIX, **options
+    )
+    if recipe.quantize:
+        model.quantize(input=str(file), thread=1, verbose=0, **_plain(recipe.quantize))
+    with files.replacing(out) as temporary:
+        model.save_model(str(temporary))
+
+
+def _drawn(seed: int, purpose: str) -> random.Random:
+    """A reproducible stream of draws; nothing here is a secret."""
+    return random.Random(f"{seed} {purpose}")  # noqa: S311
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as fastText takes them: fractions, written as text in a recipe, as floats."""
+    kept: Sequence[str] = ("loss",)
+    return {
+        key: float(Fraction(value)) if isinstance(value, str) and key not in kept else value
+        for key, value in options.items()
+    }

@@ -164,8 +164,8 @@ def _opened(declaration_json: bytes) -> Tagger:
     from curate.taggers.probe import judged, probe
 
     declaration = json.loads(declaration_json)
-    if "at" in declaration:
-        shelf.checked(Path(declaration["at"]), declaration["sha256"])
+    if "model" in declaration:
+        shelf.checked(shelf.place(declaration), declaration["sha256"])
         probe(declaration)
     tagger: Tagger = judged(declaration)
     return tagger
@@ -191,7 +191,7 @@ def loaded(declaration: Mapping[str, Any], *, like: Tagger | None = None) -> Tag
     if isinstance(like, Scores | Language):
         model = like.model
     else:
-        model = FastText(Path(declaration["at"]), declaration.get("normalise", "lines"))
+        model = FastText(shelf.place(declaration), declaration.get("normalise", "lines"))
     return (
         Language(model, declaration["name"]) if kind == "language" else Scores(model, declaration)
     )
