@@ -158,9 +158,10 @@ def from_bytes(
     )
 
 
-def added_tokens(data: bytes) -> list[dict[str, Any]]:
+@lru_cache(maxsize=8)
+def added_tokens(data: bytes) -> tuple[dict[str, Any], ...]:
     """The `added_tokens` of a tokenizer.json: dicts with `id`, `content`, `special` and flags."""
-    return list(json.loads(data).get("added_tokens") or [])
+    return tuple(json.loads(data).get("added_tokens") or [])
 
 
 def _obtain(file: str) -> tuple[str, bytes, bytes]:

@@ -80,7 +80,7 @@ class _Encoded:
     """Rows of the pool and their ids, ready to be written."""
 
     ids: npt.NDArray[Any]  # in the file's width, with EOS and BOS
-    rows: pl.DataFrame  # columns of SCHEMA; `offset` within `ids`
+    rows: pl.DataFrame  # columns of SCHEMA
 
 
 @dataclass
@@ -106,7 +106,7 @@ def _write(
     counts = _Counts()
     digest = hashlib.sha256()
     tables: list[pl.DataFrame] = [pl.DataFrame(schema=SCHEMA)]
-    flags = _flags(tokenizer)
+    watched = _watched(tokenizer)
     with (
         files.replacing(out / f"{part}.ids") as temporary,
         open(temporary, "wb", buffering=0) as file,
@@ -114,13 +114,13 @@ def _write(
         for batch in batches(documents):
             texts = batch.frame["text"].to_list()
             ids, offsets = engine.encode(texts)
-            _check(ids, offsets, batch, tokenizer, flags, counts, part)
+            _check(ids, offsets, batch, tokenizer, watched, counts, part)
             if isinstance(engine, Fast):
                 _compare(texts, ids, offsets, batch, tokenizer, engine, counts, n_all)
-            done = _rows(ids, offsets, batch, tokenizer, max_document_tokens)
+            done = _rows(ids, offsets, batch, tokenizer, max_document_tokens, counts.n_tokens)
             _append(file, done.ids)
             digest.update(_bytes(done.ids))
-            tables.append(done.rows.with_columns(pl.col("offset") + counts.n_tokens))
+            tables.append(done.rows)
             counts.n_documents += batch.frame.height
             counts.n_rows += done.rows.height
             counts.n_tokens += len(done.ids)
@@ -130,7 +130,6 @@ def _write(
         pl.concat(tables).write_parquet(
             temporary, compression="zstd", compression_level=3, row_group_size=1 << 17
         )
-    names = {t["id"]: t["content"] for t in added_tokens(tokenizer.json)}
     return {
         "n_documents": counts.n_documents,
         "n_rows": counts.n_rows,
@@ -140,23 +139,36 @@ def _write(
         "engine": engine.name,
         "engine_version": engine.version,
         "parity": {"n_documents": counts.n_sampled, "n_mismatches": 0},
-        "added_tokens": {names[i]: n for i, n in sorted(counts.added.items())},
+        "added_tokens": {watched.names[i]: n for i, n in sorted(counts.added.items())},
     }
 
 
-NOT_SPECIAL, FORBIDDEN = 1, 2
+@dataclass(frozen=True)
+class _Watched:
+    """Ids that are looked for in every document: EOS and BOS, and added tokens not special."""
+
+    forbidden: frozenset[int]
+    ranges: tuple[tuple[int, int], ...]  # first and last, of neighbouring ids
+    names: dict[int, str]  # of added tokens that are not special
+
+    def find(self, ids: Ids) -> npt.NDArray[np.intp]:
+        """Positions of watched ids, ascending."""
+        found = [
+            np.flatnonzero(hits)
+            for first, last in self.ranges
+            # Unsigned, so that ids below the first wrap around and are too large as well.
+            if (hits := (ids - np.uint32(first)) <= np.uint32(last - first)).any()
+        ]
+        return np.sort(np.concatenate([np.zeros(0, dtype=np.intp), *found]))
 
 
-def _flags(tokenizer: Tokenizer) -> npt.NDArray[np.uint8]:
-    """By id: FORBIDDEN inside a document, an added token that is NOT_SPECIAL, or 0."""
-    flags = np.zeros(tokenizer.n_vocab, dtype=np.uint8)
-    for token in added_tokens(tokenizer.json):
-        if not token["special"]:
-            flags[token["id"]] = NOT_SPECIAL
-    for id_ in (tokenizer.eos_id, tokenizer.bos_id):
-        if id_ is not None:
-            flags[id_] = FORBIDDEN
-    return flags
+def _watched(tokenizer: Tokenizer) -> _Watched:
+    names = {t["id"]: t["content"] for t in added_tokens(tokenizer.json) if not t["special"]}
+    forbidden = {i for i in (tokenizer.eos_id, tokenizer.bos_id) if i is not None}
+    ids = sorted(forbidden | set(names))
+    firsts = [i for i in ids if i - 1 not in ids]
+    lasts = [i for i in ids if i + 1 not in ids]
+    return _Watched(frozenset(forbidden), tuple(zip(firsts, lasts, strict=True)), names)
 
 
 def _check(
@@ -164,7 +176,7 @@ def _check(
     offsets: Offsets,
     batch: Batch,
     tokenizer: Tokenizer,
-    flags: npt.NDArray[np.uint8],
+    watched: _Watched,
     counts: _Counts,
     part: str,
 ) -> None:
@@ -174,12 +186,13 @@ def _check(
             f"an engine gave id {int(ids.max()):,} for {tokenizer.name}, "
             f"which has {tokenizer.n_vocab:,} entries"
         )
-    hits = np.flatnonzero(flags[ids])
-    found = ids[hits]
-    forbidden = hits[flags[found] == FORBIDDEN]
-    if len(forbidden):
-        row = int(np.searchsorted(offsets, forbidden[0], side="right")) - 1
-        at = int(forbidden[0] - offsets[row])
+    hits = watched.find(ids)
+    kinds, n_each = np.unique(ids[hits], return_counts=True)
+    forbidden = watched.forbidden.intersection(kinds.tolist())
+    if forbidden:
+        first = int(hits[np.isin(ids[hits], list(forbidden))][0])
+        row = int(np.searchsorted(offsets, first, side="right")) - 1
+        at = first - int(offsets[row])
         raise InputError(
             f"document {batch.frame['key'][row].hex()} has the id of EOS or BOS inside",
             details=[
@@ -188,7 +201,6 @@ def _check(
             ],
             hint="Choose an eos (and bos) that the tokenizer's model cannot make from text.",
         )
-    kinds, n_each = np.unique(found, return_counts=True)
     counts.added.update(dict(zip(kinds.tolist(), n_each.tolist(), strict=True)))
 
 
@@ -223,15 +235,19 @@ def _rows(
     batch: Batch,
     tokenizer: Tokenizer,
     max_document_tokens: int | None,
+    first_token: int,
 ) -> _Encoded:
     """Put BOS and EOS around every row, split what is too long, describe each row."""
     n_before = 0 if tokenizer.bos_id is None else 1
     n_around = n_before + 1
-    described = batch.frame.select(
-        row=pl.int_range(pl.len(), dtype=pl.UInt32) + batch.first_row,
-        piece=pl.lit(None, dtype=pl.UInt32),
-        key="key",
-        n_bytes="n_bytes",
+    n = batch.frame.height
+    described = pl.DataFrame(
+        [
+            pl.Series("row", np.arange(batch.first_row, batch.first_row + n), dtype=pl.UInt32),
+            pl.Series("piece", [None], dtype=pl.UInt32).new_from_index(0, n),
+            batch.frame["key"],
+            batch.frame["n_bytes"],
+        ]
     )
     borders = offsets
     if max_document_tokens is not None:
@@ -257,14 +273,16 @@ def _rows(
         sha256(data[a:b]).digest()[:16]
         for a, b in zip((starts * width).tolist(), (ends * width).tolist(), strict=True)
     ]
-    return _Encoded(
-        whole,
-        described.with_columns(
-            n_tokens=pl.Series(n_tokens, dtype=pl.UInt32),
-            offset=pl.Series(starts, dtype=pl.UInt64),
-            digest=pl.Series(digests, dtype=pl.Binary),
-        ).select(*SCHEMA),
+    rows = pl.DataFrame(
+        [
+            *described["row", "piece", "key"],
+            pl.Series("n_tokens", n_tokens, dtype=pl.UInt32),
+            described["n_bytes"],
+            pl.Series("offset", starts + first_token, dtype=pl.UInt64),
+            pl.Series("digest", digests, dtype=pl.Binary),
+        ]
     )
+    return _Encoded(whole, rows)
 
 
 def _split(
