@@ -171,6 +171,10 @@ def measure(args: argparse.Namespace, dtype: str) -> None:
     out = folder / "mix"
     shutil.rmtree(out, ignore_errors=True)
     os.sync()
+    if args.spill:
+        from curate.shards import write
+
+        write.POOL_BYTES = write.TABLE_SPANS = 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     content = shards.write_mix(
@@ -183,7 +187,6 @@ def measure(args: argparse.Namespace, dtype: str) -> None:
         layout="interleaved",
         seed=7,
         out=out,
-        **({"pool_memory": 0} if args.spill else {}),
     )
     sums = shards.sums(out, content)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

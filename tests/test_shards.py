@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from curate import files, manifest, shards
 from curate.errors import IntegrityError
-from curate.shards import gather, merkle, observe, sidecars, write
+from curate.shards import content as contents
+from curate.shards import gather, merkle, observe, place, runs, scatter, sidecars, write
 from tests import recount, shards_world, tiny_files, tiny_manifest, tiny_mix
 
 BUDGETS = {"clean": 900, "toxic": 300}
@@ -143,13 +144,14 @@ def test_links_can_be_of_other_kinds(tmp_path: Path, link: str) -> None:
         assert ids.with_suffix(".npy").name == os.readlink(ids)
 
 
-def test_spilling_changes_no_byte(tmp_path: Path) -> None:
+def test_spilling_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mix larger than memory is the same mix."""
     documents = shards_world.invented(60, 30)
     spans = shards_world.planned(documents)
     world = shards_world.make(tmp_path / "store", documents, n_parts=5)
     within = world.write(spans, tmp_path / "within", shard_tokens=1_500)
-    spilled = world.write(spans, tmp_path / "spilled", shard_tokens=1_500, pool_memory=0)
+    monkeypatch.setattr(write, "POOL_BYTES", 0)
+    spilled = world.write(spans, tmp_path / "spilled", shard_tokens=1_500)
 
     assert within == spilled
     assert snapshot(tmp_path / "within") == snapshot(tmp_path / "spilled")
@@ -196,6 +198,8 @@ def test_stopped_at_any_change_to_the_disk_the_next_run_ends_the_same(
     spans = shards_world.planned(documents)
     world = shards_world.make(tmp_path / "store", documents)
     count = 0
+    monkeypatch.setattr(write, "POOL_BYTES", 0)
+    monkeypatch.setattr(write, "TABLE_SPANS", 0)
 
     def stop_at(last: int) -> Any:
         def hook(operation: str, path: Path) -> None:
@@ -207,16 +211,16 @@ def test_stopped_at_any_change_to_the_disk_the_next_run_ends_the_same(
         return hook
 
     monkeypatch.setattr(files, "on_operation", stop_at(-1))
-    expected = world.write(spans, tmp_path / "whole", shard_tokens=900, pool_memory=0)
+    expected = world.write(spans, tmp_path / "whole", shard_tokens=900)
     reference, n_operations = snapshot(tmp_path / "whole"), count
     assert n_operations > 60
     for last in range(1, n_operations + 1, 3):
         count = 0
         monkeypatch.setattr(files, "on_operation", stop_at(last))
         with pytest.raises(KeyboardInterrupt):
-            world.write(spans, tmp_path / "mix", shard_tokens=700, pool_memory=0)
+            world.write(spans, tmp_path / "mix", shard_tokens=700)
         monkeypatch.setattr(files, "on_operation", None)
-        again = world.write(spans, tmp_path / "mix", shard_tokens=900, pool_memory=0)
+        again = world.write(spans, tmp_path / "mix", shard_tokens=900)
 
         assert expected == again
         assert reference == snapshot(tmp_path / "mix")
@@ -381,7 +385,7 @@ def test_a_missing_bos_is_refused(tmp_path: Path) -> None:
     ("column", "value", "says"),
     [
         ("n_tokens", 1_000, "does not fit the pool"),
-        ("row", 1_000, "beyond the pool"),
+        ("row", 1_000, "does not fit the pool"),
         ("part", 1_000, "names part 1000"),
         ("shard", 5, "count its shards up from 0"),
         ("component", 9, "that plan.json does not"),
@@ -539,14 +543,15 @@ def test_small_lots_of_everything_change_no_byte(
     spans = shards_world.planned(documents)
     world = shards_world.make(tmp_path / "store", documents, n_parts=4)
     whole = world.write(spans, tmp_path / "whole", shard_tokens=1_500)
-    from curate.shards import content, place, runs
-
-    monkeypatch.setattr(runs, "BATCH_SPANS", 20)
-    monkeypatch.setattr(runs, "BLOCK_TOKENS", 100)
-    monkeypatch.setattr(place, "BLOCK_TOKENS", 64)
+    monkeypatch.setattr(scatter, "PLAN_ROWS", 20)
+    monkeypatch.setattr(scatter, "GROUP_ROWS", 30)
+    monkeypatch.setattr(runs, "SPILL_TOKENS", 100)
+    monkeypatch.setattr(place, "BLOCK_TOKENS", 700)
+    monkeypatch.setattr(place, "BLOCK_SPANS", 5)
+    monkeypatch.setattr(place, "CHECK_TOKENS", 64)
     monkeypatch.setattr(gather, "BLOCK_TOKENS", 50)
-    monkeypatch.setattr(content, "RANGE_SPANS", 7)
-    monkeypatch.setattr(write, "BOTH_IN_MEMORY", 0)
+    monkeypatch.setattr(contents, "RANGE_SPANS", 7)
+    monkeypatch.setattr(write, "POOL_BYTES", 0)
     monkeypatch.setattr(write, "TABLE_SPANS", 0)
     lots = world.write(spans, tmp_path / "lots", shard_tokens=1_500)
 

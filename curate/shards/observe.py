@@ -1,5 +1,5 @@
 """
-Turn the shards of a mix, one after the other, into the numbers its manifest states about them.
+Turn the blocks of a mix, one after the other, into the numbers its manifest states about them.
 
 Everything here is counted from what was written; the plan is only compared with it afterwards.
 The deviation of component i after E tokens is |p_i·E − e_i| (docs/format.md §4): exact, in
@@ -89,18 +89,19 @@ class Deviation:
 
 
 class Observed:
-    """Counts over the shards of one mix, fed in order."""
+    """Counts over the blocks of one mix, fed in order."""
 
     def __init__(self, names: Sequence[str], totals: Counts) -> None:
         self.tallies = [Tally(name) for name in names]
         self.deviation = Deviation(totals)
         self.shards: list[dict[str, Any]] = []
         self.longest = 0  # tokens of the longest span
+        self._open: list[tuple[Counts, Counts]] = []  # blocks of the shard being written
         self._windows: dict[int, list[int]] = {w: [] for w in WINDOWS}
         self._dropped = {w: np.zeros(len(names), dtype=np.int64) for w in WINDOWS}
 
     def add(self, components: Counts, lengths: Counts, spans: "pl.DataFrame") -> None:
-        """Count a shard: component numbers and lengths of its spans, and their rows."""
+        """Count a block: component numbers and lengths of its spans, and their rows."""
         self.deviation.add(components, lengths)
         self.longest = max(self.longest, int(lengths.max()))
         for number, tally in enumerate(self.tallies):
@@ -116,10 +117,16 @@ class Observed:
                 .select("key", "epoch", "n_tokens", "n_tokens_whole")
                 .iter_rows()
             ]
+        self._open.append((components, lengths))
+
+    def end_shard(self) -> None:
+        """The blocks since the last call were a shard."""
+        components, lengths = (np.concatenate(arrays) for arrays in zip(*self._open, strict=True))
+        self._open.clear()
         self._count_windows(components, lengths)
 
-    def add_shard(self, name: str, digest: str, n_tokens: int, n_spans: int) -> None:
-        """Note the name under which the shard was written, and the sha256 of its ids."""
+    def name_shard(self, name: str, digest: str, n_tokens: int, n_spans: int) -> None:
+        """Note the name under which a shard was written, and the sha256 of its ids."""
         self.shards.append(
             {"name": name, "sha256": digest, "n_tokens": n_tokens, "n_spans": n_spans}
         )

@@ -1,13 +1,14 @@
 """
-Turn one shard's rows of the plan, and the runs of the pool, into that shard: its ids and its spans.
+Turn one shard's rows of the plan, and the runs of the pool, into that shard, block after block.
 
-A shard is put together in memory, whole, and is checked against the rules of docs/format.md §5.1
-before a byte of it is written.
+A block is a few million tokens of whole spans: what is held in memory at once. It is checked
+against the rules of docs/format.md §5.1 before a byte of it is written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,89 +23,137 @@ if TYPE_CHECKING:
 
     from curate.tokenizer import Tokenizer
 
-SAMPLES = 8_192
-"""Of the digests taken over from the pool, at least so many per shard are computed again."""
+BLOCK_TOKENS = 16_000_000
+"""Tokens of a block, if its last span fits: 32 or 64 MB of ids."""
+
+BLOCK_SPANS = 131_072
+"""Spans of a block at most: about 60 MB of what is known of them."""
+
+SAMPLES = 512
+"""Of the digests taken over from the pool, at least so many per block are computed again."""
 
 MAX_TOKENS = 2**30
-"""Tokens in a shard: readers hold offsets in uint32 bytes (reference: docs/format.md §5.1)."""
+"""Tokens in a shard: some readers keep byte offsets in uint32."""
 
-BLOCK_TOKENS = 1 << 22
+CHECK_TOKENS = 1 << 20
 
 
 @dataclass
-class Shard:
-    """A shard in memory: `spans` has the columns of spans.parquet and `n_tokens_whole`."""
+class Block:
+    """Part of a shard: `spans` has the columns of spans.parquet and `n_tokens_whole`."""
 
-    number: int
+    shard: int
+    first: int  # token of the shard
+    last: bool  # of the shard
     ids: Ids
     components: Counts
     lengths: Counts
     spans: "pl.DataFrame"
 
 
-def place(
+def blocks_of(
     number: int,
     rows: "pl.DataFrame",
-    ids: Ids,
     runs: Runs,
     tokenizer: "Tokenizer",
     names: Sequence[str],
     columns: Columns,
-) -> Shard:
-    """Put together shard `number` in `ids` from its rows of the plan, in order, and check it."""
+    room: Callable[[int], Ids],
+) -> Iterator[Block]:
+    """
+    The blocks of shard `number`, given its rows of the plan in stream order.
+
+    `room(n)` gives an array for n ids. Raises IntegrityError if a rule of the format is broken.
+    """
     import polars as pl
 
     lengths = rows["n_tokens"].to_numpy().astype(np.int64)
+    n_tokens = int(lengths.sum())
+    if not 0 < n_tokens <= MAX_TOKENS:
+        raise IntegrityError(f"shard {number} would hold {n_tokens:,} tokens, not 1 to 2^30")
     starts = starts_of(lengths)
-    order = np.argsort(rows["part"].to_numpy(), kind="stable")
-    parts, firsts, counts = np.unique(
-        rows["part"].to_numpy()[order], return_index=True, return_counts=True
-    )
-    tables = []
-    for part, first, count in zip(parts.tolist(), firsts.tolist(), counts.tolist(), strict=True):
+    parts = rows["part"].to_numpy()
+    known, places = runs.next_rows(parts)
+    for a, b in _borders(starts):
+        plan = rows[a:b]
+        spans = known[places[a:b]].with_columns(
+            pl.Series("component", list(names), dtype=pl.String)[plan["component"]],
+            pl.lit(number, dtype=pl.UInt32).alias("shard"),
+            pl.Series("start", starts[a:b], dtype=pl.UInt64),
+            *(plan[name] for name in ("epoch", "n_tokens", "first", "n_inserted", "cut")),
+        )
+        block = Block(
+            number,
+            int(starts[a]),
+            b == len(lengths),
+            room(int(lengths[a:b].sum())),
+            plan["component"].to_numpy().astype(np.int64),
+            lengths[a:b],
+            spans.select(*columns, "n_tokens_whole"),
+        )
+        _fill(block, parts[a:b], runs, tokenizer)
+        check(block, tokenizer)
+        block.spans = _with_digests(block)
+        yield block
+
+
+def _borders(starts: Counts) -> Iterator[tuple[int, int]]:
+    """(first, end) of neighbouring spans that make up a block."""
+    numbers = np.arange(len(starts)) // BLOCK_SPANS
+    new = (np.diff(starts // BLOCK_TOKENS) > 0) | (np.diff(numbers) > 0)
+    return pairwise([0, *(np.flatnonzero(new) + 1).tolist(), len(starts)])
+
+
+def _fill(block: Block, parts: Counts, runs: Runs, tokenizer: "Tokenizer") -> None:
+    """Bring the ids of a block together; the last of a cut span is EOS."""
+    starts = starts_of(block.lengths)
+    order = np.argsort(parts, kind="stable")
+    found, firsts, counts = np.unique(parts[order], return_index=True, return_counts=True)
+    for part, first, count in zip(found.tolist(), firsts.tolist(), counts.tolist(), strict=True):
         mine = order[first : first + count]
-        stretch = runs.take(part, lengths[mine])
-        move(stretch.ids, stretch.firsts, ids, starts[mine], lengths[mine])
-        tables.append(stretch.table)
-    cut = rows["cut"].to_numpy()
-    ids[(starts + lengths - 1)[cut]] = tokenizer.eos_id
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    known = pl.concat(tables)[back]
-    spans = _with_plan(known, rows, starts, number, names, columns)
-    shard = Shard(number, ids, rows["component"].to_numpy().astype(np.int64), lengths, spans)
-    check(shard, tokenizer)
-    shard.spans = _with_digests(spans, ids, starts, lengths)
-    return shard
+        ids, froms = runs.next_ids(part, block.lengths[mine])
+        move(ids, froms, block.ids, starts[mine], block.lengths[mine])
+    ends = starts + block.lengths
+    block.ids[ends[block.spans["cut"].to_numpy()] - 1] = tokenizer.eos_id
 
 
-def _with_plan(
-    known: "pl.DataFrame",
-    rows: "pl.DataFrame",
-    starts: Counts,
-    number: int,
-    names: Sequence[str],
-    columns: Columns,
-) -> "pl.DataFrame":
-    import polars as pl
+def check(block: Block, tokenizer: "Tokenizer") -> None:
+    """
+    Refuse (IntegrityError) a block that breaks a rule of docs/format.md §5.1.
 
-    components = pl.Series(list(names), dtype=pl.String)[rows["component"]]
-    decided = {
-        "component": components,
-        "epoch": rows["epoch"],
-        "shard": pl.repeat(number, rows.height, dtype=pl.UInt32, eager=True),
-        "start": pl.Series(starts, dtype=pl.UInt64),
-        "n_tokens": rows["n_tokens"],
-        "first": rows["first"],
-        "n_inserted": rows["n_inserted"],
-        "cut": rows["cut"],
-    }
-    return known.with_columns(**decided).select(*columns, "n_tokens_whole")
+    Every id is below the vocabulary and 2^31; an EOS is at the end of every span and nowhere else;
+    a BOS is at the start of every span if there is one.
+    """
+    ends = np.cumsum(block.lengths, dtype=np.int64)
+    limit = min(tokenizer.n_vocab, 2**31)
+    for first in range(0, len(block.ids), CHECK_TOKENS):
+        ids = block.ids[first : first + CHECK_TOKENS]
+        if int(ids.max()) >= limit:
+            at = first + int(np.argmax(ids >= limit))
+            raise _broken(block, at, f"id {block.ids[at]} is not below {limit:,}")
+        found = first + np.flatnonzero(ids == tokenizer.eos_id)
+        a, b = np.searchsorted(ends, (first + 1, first + len(ids) + 1))
+        if not np.array_equal(found, ends[a:b] - 1):
+            at = int(np.setxor1d(found, ends[a:b] - 1)[0])
+            inside = block.ids[at] == tokenizer.eos_id
+            raise _broken(block, at, "EOS inside a span" if inside else "a span without EOS")
+    if tokenizer.bos_id is not None:
+        starts = starts_of(block.lengths)[block.spans["first"].to_numpy() == 0]
+        wrong = starts[block.ids[starts] != tokenizer.bos_id]
+        if len(wrong):
+            raise _broken(block, int(wrong[0]), "a span without BOS")
 
 
-def _with_digests(
-    spans: "pl.DataFrame", ids: Ids, starts: Counts, lengths: Counts
-) -> "pl.DataFrame":
+def _broken(block: Block, at: int, what: str) -> IntegrityError:
+    span = int(np.searchsorted(np.cumsum(block.lengths), at, side="right"))
+    return IntegrityError(
+        f"shard {block.shard} would break a rule at token {block.first + at:,}: {what}",
+        details=[f"document {block.spans['id'][span]}"],
+        hint="Delete the receipts of this pool and build again.",
+    )
+
+
+def _with_digests(block: Block) -> "pl.DataFrame":
     """
     The spans with the digest of what was delivered, not of the pool row.
 
@@ -113,22 +162,24 @@ def _with_digests(
     """
     import polars as pl
 
+    spans, n = block.spans, len(block.lengths)
+    starts = starts_of(block.lengths)
     partial = (spans["cut"] | (spans["first"] > 0)).to_numpy()
-    anew = np.flatnonzero(partial)
-    sample = np.arange(0, len(lengths), 1 + len(lengths) // (2 * SAMPLES))
+    sample = np.arange(0, n, 1 + n // (2 * SAMPLES))
     sample = sample[~partial[sample]]
     for at, digest in zip(sample, spans["digest"][sample].to_list(), strict=True):
-        if digest_of(ids, starts[at], lengths[at]) != digest:
+        if digest_of(block.ids, starts[at], block.lengths[at]) != digest:
             raise IntegrityError(
                 f"the pool's digest of document {spans['id'][int(at)]} is not that of its ids",
                 details=["the pool was changed after it was written, or the plan is of another"],
                 hint="Delete the receipts of this pool and build again.",
             )
+    anew = np.flatnonzero(partial)
     if len(anew) == 0:
         return spans
-    computed = [digest_of(ids, starts[at], lengths[at]) for at in anew]
-    pick = np.arange(len(lengths))
-    pick[anew] = len(lengths) + np.arange(len(anew))
+    computed = [digest_of(block.ids, starts[at], block.lengths[at]) for at in anew]
+    pick = np.arange(n)
+    pick[anew] = n + np.arange(len(anew))
     both = pl.concat([spans["digest"], pl.Series("digest", computed, dtype=pl.Binary)])
     return spans.with_columns(both[pick].alias("digest"))
 
@@ -136,44 +187,3 @@ def _with_digests(
 def digest_of(ids: Ids, start: int, length: int) -> bytes:
     """First 16 bytes of the sha256 of a span's ids, in the width of the file."""
     return sha256(as_bytes(ids[start : start + length])).digest()[:16]
-
-
-def check(shard: Shard, tokenizer: "Tokenizer") -> None:
-    """
-    Refuse (IntegrityError) a shard that breaks a rule of docs/format.md §5.1.
-
-    Not empty and at most 2^30 tokens; every id below the vocabulary and 2^31; an EOS at the end of
-    every span and nowhere else; a BOS at the start of every span if there is one.
-    """
-    name = f"shard {shard.number}"
-    n_tokens = len(shard.ids)
-    if not 0 < n_tokens <= MAX_TOKENS:
-        raise IntegrityError(f"{name} would hold {n_tokens:,} tokens; 1 to {MAX_TOKENS:,} can be")
-    ends = np.cumsum(shard.lengths, dtype=np.int64)
-    limit = min(tokenizer.n_vocab, 2**31)
-    for first in range(0, n_tokens, BLOCK_TOKENS):
-        block = shard.ids[first : first + BLOCK_TOKENS]
-        if int(block.max()) >= limit:
-            at = first + int(np.argmax(block >= limit))
-            raise _broken(shard, at, f"id {shard.ids[at]} is not below {limit:,}")
-        found = first + np.flatnonzero(block == tokenizer.eos_id)
-        a, b = np.searchsorted(ends, (first + 1, first + len(block) + 1))
-        wrong = np.setxor1d(found, ends[a:b] - 1)
-        if len(wrong):
-            at = int(wrong[0])
-            inside = shard.ids[at] == tokenizer.eos_id
-            raise _broken(shard, at, "EOS inside a span" if inside else "a span without EOS")
-    if tokenizer.bos_id is not None:
-        starts = starts_of(shard.lengths)[shard.spans["first"].to_numpy() == 0]
-        wrong = starts[shard.ids[starts] != tokenizer.bos_id]
-        if len(wrong):
-            raise _broken(shard, int(wrong[0]), "a span without BOS")
-
-
-def _broken(shard: Shard, at: int, what: str) -> IntegrityError:
-    span = int(np.searchsorted(np.cumsum(shard.lengths), at, side="right"))
-    return IntegrityError(
-        f"shard {shard.number} breaks a rule of its format at token {at:,}: {what}",
-        details=[f"document {shard.spans['id'][span]}"],
-        hint="Delete the receipts of this pool and build again.",
-    )

@@ -71,22 +71,35 @@ def in_words(n: int) -> str:
     return str(n)
 
 
-def document_table(spans: "pl.DataFrame") -> bytes:
+class DocumentTable:
     """
-    `.csv.gz` of a shard's rows of spans.parquet: `start,end,id,input,offset`, no header.
+    `.csv.gz` of a shard: lines `start,end,id,input,offset`, no header, from rows of spans.parquet.
 
     A gzip member written by hand, so that no library's idea of a name, a time or an operating
     system is in it.
     """
-    import polars as pl
 
-    table = spans.select(
-        "start", (pl.col("start") + pl.col("n_tokens")).alias("end"), "id", "input", "offset"
-    )
-    text = BytesIO()
-    table.write_csv(text, include_header=False, quote_style="necessary", line_terminator="\n")
-    data = text.getvalue()
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = packer.compress(data) + packer.flush()
-    head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-    return head + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    def __init__(self) -> None:
+        self._packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._packed = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff"]
+        self._crc = 0
+        self._n_bytes = 0
+
+    def add(self, spans: "pl.DataFrame") -> None:
+        """Append the lines of some spans."""
+        import polars as pl
+
+        end = (pl.col("start") + pl.col("n_tokens")).alias("end")
+        text = BytesIO()
+        spans.select("start", end, "id", "input", "offset").write_csv(
+            text, include_header=False, quote_style="necessary", line_terminator="\n"
+        )
+        data = text.getbuffer()
+        self._crc = zlib.crc32(data, self._crc)
+        self._n_bytes += len(data)
+        self._packed.append(self._packer.compress(data))
+
+    def close(self) -> bytes:
+        """The whole file."""
+        tail = struct.pack("<II", self._crc, self._n_bytes & 0xFFFFFFFF)
+        return b"".join([*self._packed, self._packer.flush(), tail])

@@ -1,13 +1,13 @@
 """
 Turn a plan and the pool into a mix on disk: shards, links, sidecars, spans.parquet, tokenizer.json.
 
-    plan + pool ──runs──▶ a run per part ──place──▶ a shard in memory ──check──▶ its files
+    plan + pool ──scatter──▶ a run per part ──place──▶ blocks of a shard ──check──▶ its files
 
 The pool is read once, in order, and scattered to runs; each shard is then put together from one
-stretch of every run. While a shard is written and made durable the next one is put together.
+stretch of every run. While a block is hashed and written the next one is put together. Memory does
+not grow with the mix, nor with the pool.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +18,14 @@ import numpy as np
 from curate import files
 from curate.errors import IntegrityError
 from curate.shards import columns as cols
-from curate.shards import sidecars
 from curate.shards.content import content_of
 from curate.shards.gather import Counts, Ids
 from curate.shards.observe import Observed
-from curate.shards.place import Shard, place
-from curate.shards.runs import Runs, make_runs
-from curate.shards.shard_files import digest_of_ids, shard_name, write_shard_files
+from curate.shards.place import Block, blocks_of
+from curate.shards.runs import Runs
+from curate.shards.scatter import make_runs
+from curate.shards.shard_files import OpenShard
+from curate.shards.sidecars import SUFFIXES, DocumentTable
 from curate.store import Part
 
 if TYPE_CHECKING:
@@ -32,21 +33,11 @@ if TYPE_CHECKING:
 
 SPILL = files.TEMPORARY_PREFIX + "spill"
 
-TABLE_SPANS = 1_000_000
-"""Mixes of up to so many spans keep what is known of them in memory: about 300 MB."""
+POOL_BYTES = 512 * 1024 * 1024
+"""Pools up to this size are used where they lie; of larger ones runs are spilled."""
 
-BOTH_IN_MEMORY = 1024 * 1024 * 1024
-"""A shard is put together while the last is written only if both are within this many bytes."""
-
-
-def memory_there_is() -> int:
-    """Bytes of memory this process may use: the machine's, or its control group's if less."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return machine
-    return min(machine, int(limit)) if limit.isdigit() else machine
+TABLE_SPANS = 500_000
+"""Mixes of up to so many spans keep what is known of them in memory: about 150 MB."""
 
 
 def ignore_progress(n_tokens: int) -> None:
@@ -67,7 +58,6 @@ def write_mix(
     link: str = "hard",
     siblings: Sequence[Path] = (),
     progress: Callable[[int], None] = ignore_progress,
-    pool_memory: int | None = None,
 ) -> dict[str, Any]:
     """
     Write every file of a mix but its manifest and SHA256SUMS; returns the manifest's `content`.
@@ -75,9 +65,7 @@ def write_mix(
     `plan` is the folder of docs/format.md §3.4, `arm` the stem of one of its files, `facts` that
     arm's object of plan.json, `parts` the rows of parts.parquet in order, `licenses` those of
     sources whose documents have none of their own, `siblings` mix folders of other arms whose
-    equal shards may be linked. `progress` is told how many tokens were written. A pool of more
-    than `pool_memory` bytes (a quarter of the memory there is) is spilled; no byte of the result
-    depends on it.
+    equal shards may be linked. `progress` is told how many tokens were written.
 
     Raises IntegrityError if plan and pool do not fit, or a rule of docs/format.md §5.1 is broken.
     What an interrupted call left in `out` is overwritten or deleted by the next.
@@ -95,22 +83,20 @@ def write_mix(
     totals, borders = survey(rows, len(names))
     files.make_folder(out / "shards")
     files.sweep(out)
-    limit = memory_there_is() // 4 if pool_memory is None else pool_memory
     runs = Runs(
         out / SPILL,
         dtype=tokenizer.dtype,
-        spill_ids=sum(part.ids.stat().st_size for part in parts) > limit,
+        spill_ids=sum(part.ids.stat().st_size for part in parts) > POOL_BYTES,
         spill_tables=sum(n_spans for _, n_spans in borders) > TABLE_SPANS,
     )
     make_runs(rows, parts, runs=runs, columns=columns, licenses=licenses, dtype=tokenizer.dtype)
     observed = Observed(names, totals)
-    writer = Writer(out, link, siblings, observed, progress)
-    with writer:
+    with Writer(out, tokenizer.dtype, link, siblings, observed, progress) as writer:
         for number, (first, n_spans) in enumerate(borders):
             table = pl.scan_parquet(rows).slice(first, n_spans).collect()
-            ids = writer.room(int(table["n_tokens"].sum()), tokenizer.dtype)
-            writer.write(place(number, table, ids, runs, tokenizer, names, columns))
-    write_spans(out, len(borders), columns)
+            for block in blocks_of(number, table, runs, tokenizer, names, columns, writer.room):
+                writer.write(block)
+    write_spans(out, writer.n_blocks, columns)
     files.write_bytes(out / "tokenizer.json", tokenizer.json)
     _remove_strays(out, observed)
     return content_of(out / "spans.parquet", observed, facts, tokenizer, layout=layout, seed=seed)
@@ -154,21 +140,23 @@ def survey(rows: Path, n_components: int) -> tuple[Counts, list[tuple[int, int]]
 
 class Writer:
     """
-    Writes one shard while the next is put together.
+    Writes one block while the next is put together.
 
-    One thread makes every change to the disk, in order of shards, so that a build that is stopped
-    before its k-th change is always in the same state.
+    One thread makes every change to the disk, in order, so that a build that is stopped before its
+    k-th change always leaves the same.
     """
 
     def __init__(
         self,
         out: Path,
+        dtype: str,
         link: str,
         siblings: Sequence[Path],
         observed: Observed,
         progress: Callable[[int], None],
     ) -> None:
         self._out = out
+        self._dtype = np.dtype(dtype).newbyteorder("<")
         self._link = link
         self._siblings = [folder / "shards" for folder in siblings]
         self._observed = observed
@@ -176,8 +164,10 @@ class Writer:
         self._disk = ThreadPoolExecutor(1)
         self._compress = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
-        self._pending_bytes = 0
         self._rooms: list[Ids] = [np.empty(0), np.empty(0)]
+        self._shard: OpenShard | None = None
+        self._table = DocumentTable()
+        self.n_blocks = 0
 
     def __enter__(self) -> "Writer":
         return self
@@ -188,67 +178,68 @@ class Writer:
         finally:
             self._disk.shutdown(cancel_futures=True)
             self._compress.shutdown(cancel_futures=True)
+            if self._shard is not None:
+                self._shard.abandon()
 
     def wait(self) -> None:
-        """Wait for the shard being written; its error, if it had one, is raised here."""
+        """Wait for the block being written; its error, if it had one, is raised here."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.result()
 
-    def room(self, n_tokens: int, dtype: str) -> Ids:
+    def room(self, n_tokens: int) -> Ids:
         """
-        An array for the next shard, whatever is in it: shape (n_tokens,).
+        An array for the next block, whatever is in it: shape (n_tokens,).
 
-        Waits for the shard being written, unless both fit in memory. Arrays are used again: fresh
-        memory costs the system more than what we fill it with.
+        Two are used in turn: fresh memory costs the system more than filling it costs us.
         """
-        kind = np.dtype(dtype).newbyteorder("<")
-        if self._pending_bytes + n_tokens * kind.itemsize > BOTH_IN_MEMORY:
-            self.wait()
-        else:
-            self._rooms.reverse()
+        self._rooms.reverse()
         if len(self._rooms[0]) < n_tokens:
-            self._rooms[0] = np.empty(n_tokens, dtype=kind)
+            self._rooms[0] = np.empty(n_tokens, dtype=self._dtype)
         return self._rooms[0][:n_tokens]
 
-    def write(self, shard: Shard) -> None:
-        """Start to write a shard; waits for the one before."""
+    def write(self, block: Block) -> None:
+        """Start to write a block; waits for the one before."""
         self.wait()
-        table = self._compress.submit(sidecars.document_table, shard.spans)
-        self._pending_bytes = shard.ids.nbytes
-        self._pending = self._disk.submit(self._write, shard, table)
-        self._observed.add(shard.components, shard.lengths, shard.spans)
+        table = self._compress.submit(self._table.add, block.spans)
+        self._pending = self._disk.submit(self._write, block, table)
+        self._observed.add(block.components, block.lengths, block.spans)
+        if block.last:
+            self._observed.end_shard()
 
-    def _write(self, shard: Shard, table: "Future[bytes]") -> None:
-        digest = digest_of_ids(shard.ids)
-        name = shard_name(shard.number, digest)
-        write_shard_files(
-            self._out / "shards",
-            name,
-            shard,
-            table.result(),
-            link=self._link,
-            siblings=self._siblings,
-        )
-        path = spilled_spans(self._out, shard.number)
-        files.make_folder(path.parent)
+    def _write(self, block: Block, table: "Future[None]") -> None:
+        spill = self._out / SPILL
+        if self._shard is None:
+            self._shard = OpenShard(block.shard, spill, self._dtype.name)
+        self._shard.add(block.ids, block.lengths)
+        path = spilled_spans(self._out, self.n_blocks)
         files.announce("write", path)
-        shard.spans.drop("n_tokens_whole").write_ipc(path, compression="uncompressed")
-        self._observed.add_shard(name, digest, len(shard.ids), shard.spans.height)
-        self._progress(len(shard.ids))
+        block.spans.drop("n_tokens_whole").write_ipc(path, compression="uncompressed")
+        self.n_blocks += 1
+        table.result()
+        if block.last:
+            self._close(self._shard)
+        self._progress(len(block.ids))
+
+    def _close(self, shard: OpenShard) -> None:
+        name = shard.close(
+            self._out / "shards", self._table.close(), link=self._link, siblings=self._siblings
+        )
+        self._observed.name_shard(name, shard.digest, shard.n_tokens, shard.n_spans)
+        self._shard, self._table = None, DocumentTable()
 
 
 def spilled_spans(out: Path, number: int) -> Path:
-    """Where the rows of a shard wait for spans.parquet to be written."""
-    return out / SPILL / f"spans-{number:05d}.ipc"
+    """Where the rows of a block wait for spans.parquet to be written."""
+    return out / SPILL / f"spans-{number:06d}.ipc"
 
 
-def write_spans(out: Path, n_shards: int, columns: cols.Columns) -> None:
-    """Write spans.parquet from the rows of every shard; the bytes do not depend on threads."""
+def write_spans(out: Path, n_blocks: int, columns: cols.Columns) -> None:
+    """Write spans.parquet from the rows of every block; the bytes do not depend on threads."""
     import polars as pl
 
-    if n_shards:
-        spans = pl.scan_ipc([spilled_spans(out, number) for number in range(n_shards)])
+    if n_blocks:
+        spans = pl.scan_ipc([spilled_spans(out, number) for number in range(n_blocks)])
     else:
         spans = pl.LazyFrame(schema=columns)
     with files.replacing(out / "spans.parquet") as temporary:
@@ -266,7 +257,7 @@ def _remove_strays(out: Path, observed: Observed) -> None:
     """Delete the spill, and shards that a build of something else was stopped in."""
     files.remove(out / SPILL)
     names = [shard["name"] for shard in observed.shards]
-    wanted = {f"{name}{suffix}" for name in names for suffix in sidecars.SUFFIXES}
+    wanted = {f"{name}{suffix}" for name in names for suffix in SUFFIXES}
     for path in sorted((out / "shards").iterdir()):
         if path.name not in wanted:
             files.remove(path)
