@@ -51,7 +51,7 @@ shard_tokens = 200
 
 
 def tiny(folder: Path) -> Path:
-    """A folder with a recipe over twenty web pages and twenty posts."""
+    """A folder with a recipe over twenty web pages and twenty posts in five threads."""
     folder.mkdir(parents=True)
     pages = [
         {
@@ -61,19 +61,24 @@ def tiny(folder: Path) -> Path:
         }
         for n in range(20)
     ]
-    posts = [
+    threads = [
         {
-            "no": number,
-            "resto": 0 if number == 100 else 100,
-            "time": 1500000000 + number,
-            "com": f"Loaf {number}<br>is flat, you walnut.",
+            "posts": [
+                {
+                    "no": number,
+                    "resto": 0 if number == first else first,
+                    "time": 1500000000 + number,
+                    "com": f"Loaf {number}<br>is flat, you walnut.",
+                }
+                for number in range(first, first + 4)
+            ]
         }
-        for number in range(100, 120)
+        for first in range(100, 120, 4)
     ]
     lines = b"".join(json.dumps(page).encode() + b"\n" for page in pages)
     (folder / "c4.json.gz").write_bytes(gzip.compress(lines, mtime=0))
-    thread = json.dumps({"posts": posts}).encode() + b"\n"
-    (folder / "pol.ndjson.zst").write_bytes(zstandard.compress(thread))
+    dump = b"".join(json.dumps(thread).encode() + b"\n" for thread in threads)
+    (folder / "pol.ndjson.zst").write_bytes(zstandard.compress(dump))
     (folder / "tiny.toml").write_text(RECIPE)
     return folder
 
