@@ -69,8 +69,10 @@ def _component(mix: Opened, said: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _equal(
         f"{where}.residual", said=said["residual"], found=delivered - said["requested"]
     )
-    if said["unit"] == "tokens" and said["residual"]:
-        yield Finding("manifest", MANIFEST, f"{where}.residual", "a token budget is met exactly")
+    exact = said["unit"] == "tokens" and not mix.is_holdout
+    if said["residual"] < 0 or (exact and said["residual"]):
+        what = "a token budget is met exactly" if exact else "less than was asked for"
+        yield Finding("manifest", MANIFEST, f"{where}.residual", what)
     share = fraction(said["n_tokens"], mix.content["n_tokens"])
     yield from _equal(f"{where}.share", said=said["share"], found=share)
     facts = mix.origin["components"].get(said["name"])
@@ -118,7 +120,8 @@ def _sources(mix: Opened) -> Iterator[Finding]:
     """No source is used more than it was read, and each has an input."""
     with_inputs = {i["source"] for i in inputs(mix)}
     for name, source in mix.origin["sources"].items():
-        left = source["n_read"] - source["n_superseded"] - source["n_held_out"] - source["n_empty"]
+        left = source["n_read"] - source["n_superseded"] - source["n_empty"]
+        left -= 0 if mix.is_holdout else source["n_held_out"]  # a hold-out draws from all of it
         where = f"origin.sources.{name}"
         if left < 0:
             yield Finding("manifest", MANIFEST, where, f"{-left:,} more left out than were read")

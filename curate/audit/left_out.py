@@ -26,7 +26,7 @@ def left_out(
 ) -> list[Reason]:
     """Reasons as {stage, why, component?, source?}, most certain first."""
     found = [*_dropped(mix, keys), *_held_out(mix, keys, group)]
-    if store is not None:
+    if store is not None and not found:
         found += _in_store(mix, store, keys, group)
     if not found:
         asked = [
@@ -59,27 +59,32 @@ def _held_out(mix: Opened, keys: list[bytes], group: bytes | None) -> Iterator[R
     """A hold-out takes whole groups and is a mix of its own, beside this one."""
     import polars as pl
 
-    facts = mix.origin.get("holdout")
-    if not isinstance(facts, dict) or not isinstance(facts.get("mix"), str):
+    other = holdout_of(mix)
+    if other is None:
         return
-    name, _, version = facts["mix"].partition("@")
-    folder = mix.folder.resolve().parent.parent / name / (version or mix.manifest["version"])
     try:
-        other = Opened(folder, _load(folder))
         same = pl.col("key").is_in(pl.Series(keys, dtype=pl.Binary).implode())
         if group is not None:
             same |= pl.col("group") == pl.lit(group)
         n = other.spans().filter(same).select(pl.len()).collect().item()
-    except (CurateError, OSError):
+    except CurateError:
         return
     if n:
         yield {"stage": "plan", "why": f"held out: its group is in {other.title}"}
 
 
-def _load(folder: Path) -> dict[str, Any]:
+def holdout_of(mix: Opened) -> Opened | None:
+    """The hold-out of the same recipe and version, if it lies beside this mix and can be read."""
     from curate.manifest import load
 
-    return load(folder)
+    name, version = f"{mix.origin['recipe']['name']}-holdout", mix.manifest["version"]
+    folder = mix.folder.resolve().parent.parent / name / version
+    if mix.is_holdout or not folder.is_dir():
+        return None
+    try:
+        return Opened(folder, load(folder))
+    except CurateError:
+        return None
 
 
 def _in_store(mix: Opened, store: Path, keys: list[bytes], group: bytes | None) -> Iterator[Reason]:

@@ -56,6 +56,11 @@ class Opened:
         """`name@version`."""
         return f"{self.manifest['name']}@{self.manifest['version']}"
 
+    @property
+    def is_holdout(self) -> bool:
+        """Whether this is a recipe's hold-out: whole groups, so that budgets are exceeded."""
+        return bool(self.origin["arm"]["name"] == "holdout")
+
     @cached_property
     def shards(self) -> list[dict[str, Any]]:
         """The shards in order: name, sha256, n_tokens, n_spans."""

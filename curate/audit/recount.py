@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from curate.audit import counts, decode, laws, sidecars, texts, tiling, where
 from curate.audit.findings import Finding, Outcome, Progress
+from curate.audit.left_out import holdout_of
 from curate.audit.opened import COLUMNS, SPANS, Opened
 from curate.errors import IntegrityError
 
@@ -103,6 +104,7 @@ def _recount(
     audit.findings += counts.check(mix, spans)
     audit.findings += laws.check(mix, spans)
     _clauses(mix, spans, audit)
+    _holdout(mix, spans, audit)
     edges = [spans["shard"].search_sorted(n) for n in range(len(mix.shards) + 1)]
     decodes = vocabulary is not None and vocabulary.byte_level
 
@@ -161,6 +163,23 @@ def _clauses(mix: Opened, spans: "pl.DataFrame", audit: Outcome) -> None:
         for text, rows in where.breaches(clause, mine):
             what = f"{len(rows):,} spans of component {name} do not satisfy {text!r}"
             audit.findings.append(Finding("where", SPANS, f"row {mine['row'][rows[0]]}", what))
+
+
+def _holdout(mix: Opened, spans: "pl.DataFrame", audit: Outcome) -> None:
+    """No thread or URL is both held out and mixed."""
+    if not any(source["n_held_out"] for source in mix.origin["sources"].values()):
+        return
+    other = holdout_of(mix)
+    if other is None:
+        if not mix.is_holdout:
+            audit.not_checked.append("whether what was held out is out: no hold-out beside the mix")
+        return
+    held = other.spans().select("group").unique().collect()
+    both = spans.select("group", "id").join(held, on="group", how="semi")
+    if both.height:
+        what = f"{both.height:,} spans are of threads or URLs that {other.title} holds out"
+        audit.findings.append(Finding("holdout", SPANS, f"id {both['id'][0]}", what))
+    audit.checked.append(f"hold-out: no thread or URL of {other.title} is mixed")
 
 
 def _encode_again(
