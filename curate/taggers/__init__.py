@@ -1,31 +1,43 @@
 """
 Turn documents into tags: numbers and flags about them, beside them, never inside them.
 
-    declare   a recipe's [tagger.<name>] → a declaration: every option said, the model by its digest
-    identity  a declaration → what its fingerprint is made of
-    models    a declaration → its model files, for the lock and the manifest
-    columns   a declaration → the names and types of its columns
-    tag_part  a documents part + a declaration → a tags part and its receipt
+    declare           a recipe's [tagger.<name>] → a declaration: every option said, the model by
+                      its digest (declare_all: all tables, those that calibrate one another too)
+    identity          a declaration → what decides its columns
+    models            a declaration → its model files, for the lock and the manifest
+    columns           a declaration → the names and types of its columns
+    tag_part          a documents part + a declaration → a tags part and its receipt
+    calibrate_source  a source's parts, tagged cheaply + a declaration that `calibrates` → its tags
 
     >>> made = declare("toxicity", {"model": "builtin:toxicity"}, where="demo.toml")
     >>> columns(made)
     {'toxicity': 'Float32'}
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from curate.taggers.declaration import FORMAT, declare, identity
+from curate.taggers.declaration import FORMAT, declare, declare_all, identity
 
-__all__ = ["FORMAT", "columns", "declare", "identity", "models", "tag_part"]
+__all__ = [
+    "FORMAT",
+    "calibrate_source",
+    "columns",
+    "declare",
+    "declare_all",
+    "identity",
+    "models",
+    "tag_part",
+]
 
 
 def columns(declaration: Mapping[str, Any]) -> dict[str, str]:
     """Column name → polars type name, in the order of the tags part."""
-    from curate.taggers import work
+    from curate.taggers import sampling, work
 
-    return work.columns(declaration)
+    made = sampling.columns if "calibrates" in declaration else work.columns
+    return made(declaration)
 
 
 def models(declaration: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -63,3 +75,22 @@ def tag_part(
     from curate.taggers import work
 
     return work.tag_part(documents, declaration, out=out, part=part, progress=progress)
+
+
+def calibrate_source(
+    parts: Sequence[tuple[str, Path, Path]],
+    declaration: Mapping[str, Any],
+    *,
+    out: Path,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """
+    Tag a sample of one source and calibrate the cheap tagger by it (see `sampling.calibrated`).
+
+    `parts` are (name, documents part, tags part of the cheap tagger). Writes a tags part and its
+    receipt for each, `sample.parquet` and `calibration.json` to `out`; returns the latter's facts.
+    """
+    from curate.taggers import sampling
+
+    tagged = [sampling.TaggedPart(*part) for part in parts]
+    return sampling.calibrated(tagged, declaration, out=out, progress=progress)

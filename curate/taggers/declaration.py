@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import RecipeError
-from curate.taggers import checkpoint, shelf
+from curate.taggers import checkpoint, given, shelf
 
 FORMAT = 1
 """Of the columns' bytes: raise it when a tagger gives other numbers for the same declaration."""
@@ -32,7 +32,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "fasttext": (*_COMMON, *_MODEL, *_SAMPLED, "label", "normalise"),
     "detoxify": (*_COMMON, *_MODEL, *_SAMPLED, "precision", "backend", "window", "overlap"),
     "language": (*_COMMON, "model", "sha256", "license"),
-    "perspective": (*_COMMON,),
+    "perspective": (*_COMMON, "head"),
     "wordlist": (*_COMMON, "words", "files", "license"),
 }
 KINDS = tuple(_OPTIONS)
@@ -50,7 +50,9 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
     _known(options, _OPTIONS[kind], place)
     made: dict[str, Any] = {"name": name, "kind": kind, "format": FORMAT}
     if kind == "perspective":
-        return made
+        head = _text(options, "head", place) or given.HEADS[0]
+        _one_of(head, given.HEADS, "head", place)
+        return {**made, "head": head}
     if kind == "wordlist":
         return {**made, **_wordlist(options, place)}
     made |= _model(options, kind, place)
@@ -71,6 +73,29 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
     normalise = _text(options, "normalise", place) or str(card.get("normalise", "lines"))
     _one_of(normalise, ("lines", "words"), "normalise", place)
     return {**made, "label": label.removeprefix("__label__"), "normalise": normalise}
+
+
+def declare_all(
+    tables: Mapping[str, Mapping[str, object]], *, where: str
+) -> dict[str, dict[str, Any]]:
+    """
+    Declarations of all taggers of a recipe, those that calibrate another one after it.
+
+    A tagger with `calibrates` gets `cheap`: the declaration of the one it calibrates, since its
+    columns depend on that. RecipeError if there is none of that name, or it calibrates itself.
+    """
+    made = {name: declare(name, each, where=where) for name, each in sorted(tables.items())}
+    for name, each in made.items():
+        cheap = each.get("calibrates")
+        if cheap is None:
+            continue
+        if cheap not in made or "calibrates" in made[cheap] or cheap == name:
+            raise RecipeError(
+                f'{where}: [tagger.{name}] calibrates = "{cheap}", which is no tagger on its own',
+                hint="Taggers: " + ", ".join(n for n in made if "calibrates" not in made[n]),
+            )
+        each["cheap"] = identity(made[cheap])
+    return dict(sorted(made.items(), key=lambda item: ("calibrates" in item[1], item[0])))
 
 
 def identity(declaration: Mapping[str, Any]) -> dict[str, Any]:

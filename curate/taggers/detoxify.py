@@ -43,14 +43,13 @@ class Backend(Protocol):
 class Detoxify:
     """A loaded model; `needs`, `batch_bytes` and `tag` make it a tagger (see `work.Tagger`)."""
 
+    needs: tuple[str, ...] = ("text",)
     batch_bytes = 1 << 20
 
     def __init__(self, declaration: Mapping[str, Any], like: "Detoxify | None" = None) -> None:
         folder = shelf.place(declaration)
         self.declaration = declaration
         self.heads: list[str] = declaration["heads"]
-        post = declaration["granularity"] == "post"
-        self.needs: tuple[str, ...] = ("text", units.POST_ENDS) if post else ("text",)
         self.tokenizer = _tokenizer(folder, declaration["window"], declaration["overlap"])
         self.padding = json.loads((folder / "config.json").read_bytes()).get("pad_token_id") or 0
         self.backend: Backend

@@ -25,34 +25,31 @@ HEADS = (
     "obscene",
     "spam",
 )
-"""Perspective's scores in "Raiders of the Lost Kek"; a reader's columns `perspective.<head>`."""
+"""Perspective's scores in "Raiders of the Lost Kek", which readers keep as `perspective.<head>`."""
 
 _WORDS_AT_ONCE = 2_000  # of a list in one regular expression, which has a limit of its own
 
 
 class Perspective:
-    """Scores that came with the dump: null where it has none, never computed here."""
+    """A score that came with the dump: null where it has none, never computed here."""
 
-    needs = tuple(f"perspective.{head}" for head in HEADS)
     batch_bytes = 32 << 20
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, head: str) -> None:
         self.name = name
+        self.needs = (f"perspective.{head}",)
 
     def tag(self, table: "pl.DataFrame") -> "pl.DataFrame":
-        """`<name>` (toxicity) and `<name>.<head>`: Float32 in [0, 1] or null."""
+        """`<name>`: Float32 in [0, 1] or null."""
         import polars as pl
 
-        found = {}
-        for head, column in zip(HEADS, self.needs, strict=True):
-            name = self.name if head == HEADS[0] else f"{self.name}.{head}"
-            if column in table.columns:
-                found[name] = table[column].cast(pl.Float32)
-                if not found[name].drop_nulls().is_between(0, 1).all():
-                    raise InputError(f"{column} has a score outside 0 to 1")
-            else:
-                found[name] = pl.Series([None] * table.height, dtype=pl.Float32)
-        return pl.DataFrame(found)
+        (column,) = self.needs
+        if column not in table.columns:
+            return pl.DataFrame({self.name: pl.Series([None] * table.height, dtype=pl.Float32)})
+        found = table[column].cast(pl.Float32).alias(self.name)
+        if not found.drop_nulls().is_between(0, 1).all():
+            raise InputError(f"{column} has a score outside 0 to 1")
+        return found.to_frame()
 
 
 class WordList:
@@ -83,7 +80,7 @@ class WordList:
 def opened(declaration: Mapping[str, Any]) -> Perspective | WordList:
     """The tagger of a declaration of kind `perspective` or `wordlist`."""
     if declaration["kind"] == "perspective":
-        return Perspective(declaration["name"])
+        return Perspective(declaration["name"], declaration["head"])
     return WordList(declaration["name"], declaration["words"])
 
 

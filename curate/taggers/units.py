@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import InputError
-
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -27,29 +25,30 @@ if TYPE_CHECKING:
 SENTENCE = r"""(?s).+?(?:[.!?…]+["'”’)\]]*\s+|\n\s*|\z)"""
 """A sentence ends after its stop, quotes and space, or at a line break; the space is its own."""
 
-BLOCK = r"(?s).+?(?:\n\n+|\z)"
-"""A post where the reader did not say where posts end: text up to a blank line."""
-
-POST_ENDS = "post_ends"
-"""Column of a documents table: where each post ends in the text, in bytes; List(UInt32)."""
+HEADER = r"(?m)^(--- [0-9a-z]+)$"
+BETWEEN = "\n\n\n"
+"""What stands before a post in a serialised thread, or between two of them (`readers.fourchan`)."""
 
 
 def pieces(table: "pl.DataFrame", granularity: str) -> "pl.DataFrame":
     """
     `row` UInt32 and `text` String of every post or sentence of `table` (n rows with `text`).
 
-    Posts end where the column `post_ends` says, else at blank lines. Every row gives at least one
-    piece and none is empty.
+    A post ends before a line `--- 7` or after two empty lines, as threads are serialised. Every
+    row gives at least one piece and none is empty.
     """
     import polars as pl
 
-    if granularity == "post" and POST_ENDS in table.columns:
-        return _posts(table)
-    pattern = SENTENCE if granularity == "sentence" else BLOCK
-    found = table.select(
-        row=pl.int_range(pl.len(), dtype=pl.UInt32), text=pl.col("text").str.extract_all(pattern)
-    )
-    return found.explode("text")
+    text = pl.col("text")
+    if granularity == "sentence":
+        made = text.str.extract_all(SENTENCE)
+    else:
+        mark = _unused(table["text"])
+        marked = text.str.replace_all(HEADER, f"{mark}$1")
+        marked = marked.str.replace_all(BETWEEN, BETWEEN + mark, literal=True)
+        made = marked.str.split(mark).list.filter(pl.element() != "")
+    rows = pl.int_range(pl.len(), dtype=pl.UInt32)
+    return table.select(row=rows, text=made).explode("text")
 
 
 def summed(
@@ -79,23 +78,9 @@ def threshold(declaration: Mapping[str, Any]) -> float:
     return float(Fraction(declaration["over"]))
 
 
-def _posts(table: "pl.DataFrame") -> "pl.DataFrame":
-    import polars as pl
-
-    ends = table.select(
-        "text",
-        row=pl.int_range(pl.len(), dtype=pl.UInt32),
-        end=pl.col(POST_ENDS),
-        n_bytes=pl.col("text").str.len_bytes(),
-    )
-    if not ends.select((pl.col("end").list.last() == pl.col("n_bytes")).all()).item():
-        raise InputError(f"{POST_ENDS} of a document do not end where its text ends")
-    cut = (
-        ends.explode("end")
-        .with_columns(start=pl.col("end").shift(1).over("row").fill_null(0))
-        .with_columns(length=pl.col("end") - pl.col("start"))
-    )
-    return cut.select(
-        "row",
-        text=pl.col("text").cast(pl.Binary).bin.slice("start", "length").cast(pl.String),
-    )
+def _unused(texts: "pl.Series") -> str:
+    """A string that none of `texts` has: control characters, as many as it takes."""
+    mark = "\x1e"
+    while texts.str.contains(mark, literal=True).any():
+        mark += "\x1f"
+    return mark

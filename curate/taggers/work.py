@@ -51,9 +51,7 @@ def columns(declaration: Mapping[str, Any]) -> dict[str, str]:
     if kind == "language":
         return {name: "String", f"{name}.confidence": "Float32"}
     if kind == "perspective":
-        from curate.taggers.given import HEADS
-
-        return {name: "Float32", **{f"{name}.{head}": "Float32" for head in HEADS[1:]}}
+        return {name: "Float32"}
     if kind == "detoxify":
         from curate.taggers import detoxify
 
@@ -88,11 +86,24 @@ def tag_part(
         progress(batch.height)
     schema = {name: getattr(pl, kind)() for name, kind in expected.items()}
     table = pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+    facts = write_part(table, expected, declaration, out, part)
+    store.write_receipt(out, part, facts)
+    return facts
+
+
+def write_part(
+    table: "pl.DataFrame",
+    expected: Mapping[str, str],
+    declaration: Mapping[str, Any],
+    out: Path,
+    part: str,
+) -> dict[str, Any]:
+    """Write `<out>/<part>.parquet` and return the facts for its receipt."""
     with files.replacing(out / f"{part}.parquet") as temporary:
         table.write_parquet(
             temporary, compression="zstd", compression_level=3, row_group_size=GROUP_ROWS
         )
-    facts = {
+    return {
         "n_documents": table.height,
         "columns": {
             name: {
@@ -104,12 +115,10 @@ def tag_part(
         },
         "model": {key: declaration[key] for key in ("model", "sha256") if key in declaration},
     }
-    store.write_receipt(out, part, facts)
-    return facts
 
 
 def batches(documents: Path, needs: tuple[str, ...], batch_bytes: int) -> "Iterator[pl.DataFrame]":
-    """Columns `needs` (those that exist) of a documents part, some MB of text at once."""
+    """Columns `needs` (those there are) and `n_bytes` of a documents part, some MB at once."""
     import polars as pl
 
     lazy = pl.scan_parquet(documents, glob=False)
@@ -120,7 +129,7 @@ def batches(documents: Path, needs: tuple[str, ...], batch_bytes: int) -> "Itera
         group = lazy.slice(start, GROUP_ROWS).select(*chosen, "n_bytes").collect()
         block = (group["n_bytes"].cast(pl.Int64).cum_sum() - 1) // batch_bytes
         for _, batch in group.group_by(block, maintain_order=True):
-            yield batch.select(chosen)
+            yield batch
 
 
 def checked(tags: "pl.DataFrame", expected: Mapping[str, str], n_rows: int, part: str) -> None:
@@ -200,12 +209,11 @@ def loaded(declaration: Mapping[str, Any], *, like: Tagger | None = None) -> Tag
 class Scores:
     """The probability of one label of a fastText model, of documents or of their pieces."""
 
+    needs: tuple[str, ...] = ("text",)
     batch_bytes = BATCH_BYTES
 
     def __init__(self, model: Any, declaration: Mapping[str, Any]) -> None:
         self.model, self.declaration = model, declaration
-        post = declaration["granularity"] == "post"
-        self.needs: tuple[str, ...] = ("text", units.POST_ENDS) if post else ("text",)
 
     def tag(self, table: "pl.DataFrame") -> "pl.DataFrame":
         """`<name>`, and `<name>.max` and `.share` of pieces: Float32, never null."""
