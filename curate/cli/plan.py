@@ -49,8 +49,8 @@ def command(
         from curate.run.job import open_job
         from curate.store import Store
 
-        _, facts = plan_of(open_job(recipe, store=Store(store)))
-    console.emit(dict(facts), as_json=as_json, text=mixing.render(facts))
+        facts = dict(plan_of(open_job(recipe, store=Store(store)))[1])
+    console.emit(facts, as_json=as_json, text=mixing.render(facts))
 
 
 def _pools(texts: tuple[str, ...], sources: list[str]) -> dict[str, int]:

@@ -64,18 +64,19 @@ def run_tasks(
         try:
             for _ in range(min(workers, len(numbers))):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(task, theirs))
-                process.start()
+                started = context.Process(target=_work, args=(task, theirs))
+                started.start()
                 theirs.close()
-                idle.append((process, ours))
+                idle.append((started, ours))
             while pending or running:
                 while idle and pending:
                     process, connection = idle.pop()
                     number = pending.pop()
                     running[connection] = (process, number)
                     _send(connection, number, process, name_of(number))
-                for connection in wait(list(running)):
-                    assert isinstance(connection, Connection)
+                for ready in wait(list(running)):
+                    assert isinstance(ready, Connection)
+                    connection = ready
                     process, number = running[connection]
                     kind, value = _receive(connection, process, name_of(number))
                     if kind == "progress":

@@ -209,3 +209,35 @@ def test_sigterm_is_exit_143(tmp_path: Path) -> None:
     process.communicate(timeout=30)
 
     assert 143 == process.returncode
+
+
+def test_a_killed_worker_ends_the_build_with_its_name(tmp_path: Path) -> None:
+    """A worker killed by the system ends the build within 5 s, saying what it was on."""
+    folder = walk.demo_folder(tmp_path / "demo")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (workers := grandchildren(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(workers[0], signal.SIGKILL)
+    killed = time.monotonic()
+    _, said = process.communicate(timeout=30)
+
+    assert (1, True) == (process.returncode, time.monotonic() - killed < 5)
+    assert "the worker on read " in said
+    assert "was killed by SIGKILL" in said
+    walk.curate("build", "recipes/demo.toml", cwd=folder)
+
+
+def grandchildren(pid: int) -> list[int]:
+    """Processes whose parent's parent is `pid`: the workers, below the fork server."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        parents[int(entry.parent.name)] = int(fields[1])
+    return [p for p, parent in parents.items() if parents.get(parent) == pid]
