@@ -103,6 +103,12 @@ class Tally:
             entry["n_bytes"] = n_bytes
         self._file.write(orjson.dumps(entry) + b"\n")
 
+    def scratch(self) -> Path:
+        """A folder for what does not fit in memory; it goes when the input has been read."""
+        folder = self._path.parent / f"{files.TEMPORARY_PREFIX}{self._input}-scratch"
+        files.make_folder(folder)
+        return folder
+
     def __enter__(self) -> Self:
         return self
 
@@ -113,5 +119,6 @@ class Tally:
         trace: TracebackType | None,
     ) -> None:
         self._open.__exit__(kind, error, trace)
+        files.remove(self._path.parent / f"{files.TEMPORARY_PREFIX}{self._input}-scratch")
         if kind is None and self._file is None:
             files.remove(self._path)  # of an earlier, interrupted reading of the same input

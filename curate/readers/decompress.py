@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from curate import files
 from curate.errors import InputError, IntegrityError
 
 CHUNK = 1 << 20
@@ -85,11 +86,37 @@ class Stream:
         self.n_bytes = 0
         self.n_bytes_decompressed = 0
         self._progress = progress
+        self._peeked: list[bytes] = []
+        self._rest: Iterator[bytes] | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the decompressed bytes in order, at most about 128 MiB at a time."""
-        with open_binary(self.uri) as file:
-            yield from self._decompress(self._hashed(file))
+        if self._rest is None:
+            self._rest = self._opened()
+        while self._peeked:
+            yield self._peeked.pop(0)
+        yield from self._rest
+
+    def peek(self, n: int) -> bytes:
+        """The first n decompressed bytes (fewer of a short stream), before `chunks` is called."""
+        if self._rest is None:
+            self._rest = self._opened()
+        while sum(map(len, self._peeked)) < n and (chunk := next(self._rest, None)) is not None:
+            self._peeked.append(chunk)
+        return b"".join(self._peeked)[:n]
+
+    def local(self, scratch: Callable[[], Path]) -> Path:
+        """A path of the decompressed bytes, checked: for formats that need to seek."""
+        self.peek(1)
+        if "://" not in self.uri and self.codec == "none":
+            for _ in self.chunks():
+                pass
+            return Path(self.uri)
+        path = scratch() / "input"
+        with files.replacing(path) as temporary, temporary.open("wb") as copy:
+            for chunk in self.chunks():
+                copy.write(chunk)
+        return path
 
     def damaged(self, reason: str) -> InputError:
         """The error to raise where this stream stops making sense."""
@@ -102,6 +129,10 @@ class Stream:
             ],
             hint="Get the file again, or leave it out of the recipe.",
         )
+
+    def _opened(self) -> Iterator[bytes]:
+        with open_binary(self.uri) as file:
+            yield from self._decompress(self._hashed(file))
 
     def _hashed(self, file: IO[bytes]) -> Iterator[bytes]:
         hasher = hashlib.sha256()
@@ -160,14 +191,6 @@ def check_digest(name: str, uri: str, *, expected: str, actual: str) -> None:
             details=[f"sha256 locked {expected}", f"sha256 found  {actual}", f"file: {uri}"],
             hint="Get the locked file back, or run curate lock to accept the new one.",
         )
-
-
-def spool(stream: Stream, path: Path) -> None:
-    """Copy the undecompressed bytes of a stream to `path`, checked: for formats that must seek."""
-    with open_binary(stream.uri) as file, open(path, "wb") as copy:
-        for chunk in stream._hashed(file):
-            stream.n_bytes_decompressed += len(chunk)
-            copy.write(chunk)
 
 
 def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -26,9 +26,20 @@ class Option:
     """One key of a `[source.x]` table: its type is its default's."""
 
     default: str | bool | int | dict[str, str] | list[str]
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of the value, or of the keys of a table
     meaning: str = ""
 
+
+FORMS = ("threads", "asagi", "csv", "parquet", "rendered")
+"""Forms of 4chan dumps; "threads" are JSON: lines of threads, or answers of the API."""
+
+# fmt: off
+ROLES = (
+    "no", "thread", "text", "subject", "time", "country", "flag", "board", "file", "ghost", "name",
+    "trip", "poster",
+)
+# fmt: on
+"""What a column of a table of posts can hold (`fourchan.rows.NAMES` has the usual names)."""
 
 OPTIONS: dict[str, dict[str, Option]] = {
     "c4": {},
@@ -43,6 +54,12 @@ OPTIONS: dict[str, dict[str, Option]] = {
             "mark", ("keep", "mark", "drop"), "what >>123 becomes if 123 is not in the thread"
         ),
         "identities": Option("drop", ("drop", "hash"), "what becomes of names and poster ids"),
+        "format": Option("auto", ("auto", *FORMS), "what kind of dump the files are"),
+        "columns": Option({}, ROLES, "role → column of a CSV or Parquet file"),
+        "markup": Option("auto", ("auto", "html", "bbcode", "text"), "what bodies in rows are"),
+        "timezone": Option("auto", ("auto", "UTC", "America/New_York"), "clock of times in rows"),
+        "ghosts": Option("skip", ("skip", "keep"), "posts written on an archive, not on 4chan"),
+        "join": Option(False, (), "merge the posts of a thread wherever they are"),
     },
 }
 """Reader → its options."""
@@ -80,7 +97,14 @@ def _check(key: str, value: object, option: Option, where: str) -> None:
     kind = type(option.default)
     if type(value) is not kind:
         raise RecipeError(f"{where}: {key} must be {_NAMES[kind]}, not {type(value).__name__}")
-    if option.choices and value not in option.choices:
+    if isinstance(value, dict):
+        for role, column in value.items():
+            if role not in option.choices:
+                nearest = _nearest(role, option.choices)
+                raise RecipeError(f"{where}: unknown role {role} in {key}{nearest}")
+            if not isinstance(column, str):
+                raise RecipeError(f"{where}: {key}.{role} must be the name of a column")
+    elif option.choices and value not in option.choices:
         raise RecipeError(
             f"{where}: {key} cannot be {value!r}{_nearest(str(value), option.choices)}",
             details=[f"one of: {', '.join(option.choices)}"],

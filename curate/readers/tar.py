@@ -30,11 +30,15 @@ MAX_PAX = 1 << 20
 
 def blocks(stream: Stream) -> Iterator[Block]:
     """Blocks of whole lines of a stream, or of the files in it if it is a TAR."""
-    source = _Source(stream.chunks())
-    if source.peek(UNIT)[257:262] != b"ustar":
-        yield from blocks_of(source.rest())
-        return
-    yield from _members(stream, source)
+    if is_tar(stream):
+        yield from _members(stream, _Source(stream.chunks()))
+    else:
+        yield from blocks_of(stream.chunks())
+
+
+def is_tar(stream: Stream) -> bool:
+    """Whether a stream that nobody has begun to read is a TAR."""
+    return stream.peek(UNIT)[257:262] == b"ustar"
 
 
 def _members(stream: Stream, source: "_Source") -> Iterator[Block]:

@@ -1,20 +1,47 @@
 """
 Turn dumps of 4chan, in whatever form they come, into documents: threads or single posts.
 
-Every form is first brought to one table of posts (`posts.SCHEMA`), then a table of posts becomes
-documents (`threads`). With `document = "thread"` a record is a thread (a line of a dump); posts
-within it are counted apart, in `posts` of the receipt. With `document = "post"` a record is a post.
+Every form is first brought to one table of posts (`posts.schema`), then tables of posts become
+documents (`threads`). With `document = "thread"` a record is a thread, and its posts are counted
+apart, in `posts` of the receipt: `read` of them, of which `image-only`, `no-text`, `superseded`.
+With `document = "post"` a record is a post. A line or row that cannot be read, a ghost post and an
+entry without text are a record either way.
+
+    >>> form(b'{"posts": [{"no": 5, "com": "a"}]}\\n'), form(b'"1","0","1","1","13","0",')
+    ('threads', 'asagi')
+    >>> form(b"no,resto,com\\n5,0,a\\n"), form(b"PAR1\\x15\\x04")
+    ('csv', 'parquet')
 """
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import orjson
+
+from curate.errors import InputError
+from curate.readers import tar
 from curate.readers.base import Declaration, Tally
 from curate.readers.decompress import Stream
-from curate.readers.fourchan import posts, raiders, threads
+from curate.readers.fourchan import group, posts, raiders, rendered, tables, threads
+from curate.readers.jsonrows import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     import polars as pl
+
+_READERS = {
+    "threads": raiders.posts,
+    "asagi": tables.asagi,
+    "csv": tables.csv,
+    "parquet": tables.parquet,
+    "rendered": rendered.posts,
+}
+
+IN_ROWS = ("asagi", "csv", "parquet")
+"""Forms in which the posts of a thread need not lie together."""
+
+LOOKED_AT = 1 << 16
+"""Bytes from which the form is told."""
 
 
 def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
@@ -24,5 +51,42 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
 
 def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
     """Documents of one dump."""
-    for table in raiders.posts(stream, declaration, tally):
+    chosen = declaration["format"]
+    if chosen == "auto":
+        chosen = "threads" if tar.is_tar(stream) else form(stream.peek(LOOKED_AT), stream.name)
+    found = _READERS[chosen](stream, declaration, tally)
+    if declaration["join"] or (declaration["document"] == "thread" and chosen in IN_ROWS):
+        found = group.threads(found, tally)
+    for table in found:
         yield threads.documents(table, declaration, tally)
+
+
+def form(head: bytes, name: str = "the file") -> str:
+    """Form of a dump that begins so; InputError if it is no dump."""
+    head = head.removeprefix(BYTE_ORDER_MARK)
+    start = head.lstrip()[:1]
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if start in (b"{", b"["):
+        return "rendered" if _is_rendered(head.lstrip().split(b"\n", 1)[0]) else "threads"
+    if start == b"<":
+        raise InputError(
+            f"{name} is a web page, not a dump",
+            hint="4chan answers so for threads that are gone; leave the file out.",
+        )
+    first = head.split(b"\n", 1)[0]
+    if re.match(rb'"\d+","\d+","\d+","[01]",', first) or b"thread_num" in first:
+        return "asagi"
+    return "csv" if b"," in first or not head else "threads"
+
+
+def _is_rendered(line: bytes) -> bool:
+    """Whether a JSON line has a text and no posts; the line may be cut off."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return (
+            b'"posts"' not in line
+            and re.search(rb'"text": ?"[^"]{0,200}no\.\d+:', line) is not None
+        )
+    return isinstance(record, dict) and "posts" not in record and "text" in record
