@@ -128,7 +128,7 @@ def deviation(spans: list[Span], totals: dict[str, int]) -> dict[str, Any]:
             if value > worst[0]:
                 worst = (value, name, at)
     value, name, at = worst
-    p = Fraction(totals[name], whole or 1)
+    p = Fraction(totals.get(name, 0), whole or 1)
     longest = max((len(s.ids) for s in spans), default=0)
     k = sum(1 for t in totals.values() if t)
     bound = max((1 - p) * (longest + p), p * ((k - 1) * longest + 1))

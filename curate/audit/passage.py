@@ -5,7 +5,6 @@ A passage of twelve words or more is looked up in the index of the mix's texts; 
 compared with every text. Either way what is reported was compared with the decoded text itself.
 """
 
-import re
 import unicodedata
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ MAX_COMPARED = 1_000
 """Candidates whose text is compared, those that share the most grams first."""
 
 MAX_SHOWN = 100
-_WORDS = re.compile(rb"[0-9a-z\x80-\xff]+")
 
 
 def find_text(
@@ -77,7 +75,10 @@ def find_text(
 
 
 def _words(text: bytes) -> list[bytes]:
-    return _WORDS.findall(text.lower())
+    """The words of a text as `textindex` has them."""
+    import numpy as np
+
+    return textindex.plain(np.frombuffer(text, dtype=np.uint8)).tobytes().split()
 
 
 def _rows(spans: "pl.LazyFrame", rows: list[int]) -> "pl.DataFrame":

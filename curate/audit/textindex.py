@@ -1,11 +1,11 @@
 """
 Turn the texts of a mix into an index by which a passage is found, whole or in part.
 
-Words are runs of letters, digits and bytes beyond ASCII, ASCII in lower case. Five words in a row
-make a gram, a 64-bit hash; of every eight grams in a row the least is kept (winnowing: Schleimer,
-Wilkerson, Aiken 2003). Two texts that share twelve words in a row therefore share a kept gram: a
-copy of that length is never missed. What the index offers is compared word by word in the decoded
-text, so that nothing found is a chance of hashing.
+Words are runs of letters, digits and characters beyond ASCII that are not punctuation, ASCII in
+lower case. Five words in a row make a gram, a 64-bit hash; of every eight grams in a row the least
+is kept (winnowing: Schleimer, Wilkerson, Aiken 2003). Two texts that share twelve words in a row
+therefore share a kept gram: a copy of that length is never missed. What the index offers is
+compared word by word in the decoded text, so that nothing found is a chance of hashing.
 
     >>> import numpy as np
     >>> text = np.frombuffer(b"One two, three four FIVE! six seven eight", dtype=np.uint8)
@@ -40,6 +40,7 @@ WINDOW = 8
 SURE = GRAM + WINDOW - 1
 """Words in a row that a copy must share to be found for sure."""
 
+BLANK = ord(" ")
 BLOCK = 2**20
 """Ids decoded at once, at least; a span is never divided."""
 
@@ -53,6 +54,23 @@ def cache_folder() -> Path:
     return Path(base) / "curate" / "text"
 
 
+def plain(text: "Bytes") -> "Bytes":
+    """UTF-8 in lower case (ASCII only), whatever is no word turned into blanks, byte for byte."""
+    import numpy as np
+
+    lower = np.where((text >= 65) & (text <= 90), text + 32, text)
+    word = (lower >= 128) | ((lower >= 97) & (lower <= 122)) | ((lower >= 48) & (lower <= 57))
+    one = np.concatenate([text[1:], [0]])
+    # U+00A0–00BF, U+2000–207F and U+3000–303F: blanks, dashes, quotation marks and their like.
+    pairs = (text == 0xC2) & (one >= 0xA0) & (one <= 0xBF)
+    triples = ((text == 0xE2) & (one >= 0x80) & (one <= 0x81)) | ((text == 0xE3) & (one == 0x80))
+    for start, length in ((pairs, 2), (triples, 3)):
+        places = np.flatnonzero(start)
+        for step in range(length):
+            word[np.minimum(places + step, len(word) - 1)] = False
+    return np.where(word, lower, BLANK).astype(np.uint8)
+
+
 def grams(text: "Bytes", edges: "Positions") -> "tuple[Hashes, Positions]":
     """
     Hash and document of every gram of m documents, back to back in `text`.
@@ -62,8 +80,8 @@ def grams(text: "Bytes", edges: "Positions") -> "tuple[Hashes, Positions]":
     """
     import numpy as np
 
-    lower = np.where((text >= 65) & (text <= 90), text + 32, text)
-    inside = (lower >= 128) | ((lower >= 97) & (lower <= 122)) | ((lower >= 48) & (lower <= 57))
+    lower = plain(text)
+    inside = lower != BLANK
     breaks = np.zeros(len(text) + 1, dtype=bool)
     breaks[edges] = True  # a word ends with its document
     before = np.concatenate([[False], inside[:-1]]) & ~breaks[:-1]
@@ -133,14 +151,14 @@ def decoded(
     import numpy as np
 
     special = mix.content["tokenizer"]
-    plain = vocabulary.with_blanks([special[n]["id"] for n in ("eos", "bos") if n in special])
+    blanked = vocabulary.with_blanks([special[n]["id"] for n in ("eos", "bos") if n in special])
     ids = mix.ids(number)
     ends = np.cumsum(rows["n_tokens"].to_numpy().astype(np.int64))
     first = 0
     while first < len(ends):
         begin = int(ends[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(ends, begin + BLOCK, side="right")))
-        text, edges = plain.decode(np.asarray(ids[begin : int(ends[last - 1])]))
+        text, edges = blanked.decode(np.asarray(ids[begin : int(ends[last - 1])]))
         yield first, text, np.concatenate([[0], edges[ends[first:last] - begin]])
         first = last
 
