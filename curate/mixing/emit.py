@@ -21,7 +21,7 @@ from curate import files
 from curate.mixing.deviation import Meter
 from curate.mixing.draw import SPAN
 from curate.mixing.problem import Edit, Problem, grouped
-from curate.mixing.scratch import Rows
+from curate.mixing.scratch import CHUNK, Rows
 from curate.recipe_read import MAX_WHOLE
 
 ROW_GROUP = 131_072
@@ -75,13 +75,11 @@ def write_spans(
     """
     Write one arm (docs/format.md §3.4), chunk by chunk; says n_tokens, n_spans, n_shards, longest.
 
-    The chunks wait in `work` as they come; then the row groups are cut, so that chunks leave no
-    trace in the file. Problem if a span is longer than a shard.
+    What does not fit in memory waits in `work`; then the row groups are cut, so that chunks leave
+    no trace in the file. Problem if a span is longer than a shard.
     """
     totals = {"n_tokens": 0, "n_spans": 0, "n_shards": 0, "longest": 0}
-    files.remove(work)
-    files.make_folder(work)
-    waiting: list[Path] = []
+    waiting = _Waiting(work)
     for spans in chunks:
         longest = int(spans["n_tokens"].max())
         if longest > sharder.shard_tokens:
@@ -92,14 +90,9 @@ def write_spans(
         totals["n_spans"] += len(spans)
         totals["n_shards"] = int(shard[-1]) + 1
         totals["longest"] = max(totals["longest"], longest)
-        waiting.append(work / f"{len(waiting):06d}.arrow")
-        files.announce("write", waiting[-1])
-        frame(spans, shard).write_ipc(waiting[-1])
-    if not waiting:
-        waiting.append(work / "empty.arrow")
-        frame(np.empty(0, SPAN), np.empty(0, np.uint32)).write_ipc(waiting[-1])
+        waiting.add(frame(spans, shard))
     with files.replacing(path) as temporary:
-        pl.scan_ipc(waiting).sink_parquet(
+        waiting.all().sink_parquet(
             temporary,
             compression="zstd",
             compression_level=3,
@@ -108,6 +101,31 @@ def write_spans(
         )
     files.remove(work)
     return totals
+
+
+class _Waiting:
+    """Frames in order: the first on disk, the last in memory."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.on_disk: list[Path] = []
+        self.frames = [frame(np.empty(0, SPAN), np.empty(0, np.uint32))]
+        self.n_rows = 0
+
+    def add(self, spans: pl.DataFrame) -> None:
+        self.frames.append(spans)
+        self.n_rows += spans.height
+        if self.n_rows > CHUNK:
+            files.make_folder(self.work)
+            path = self.work / f"{len(self.on_disk):06d}.arrow"
+            files.announce("write", path)
+            pl.concat(self.frames).write_ipc(path)
+            self.on_disk.append(path)
+            self.frames, self.n_rows = self.frames[:1], 0
+
+    def all(self) -> pl.LazyFrame:
+        last = pl.concat(self.frames).lazy()
+        return pl.concat([pl.scan_ipc(self.on_disk), last]) if self.on_disk else last
 
 
 def frame(spans: Rows, shard: npt.NDArray[np.uint32]) -> pl.DataFrame:
