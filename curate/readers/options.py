@@ -41,8 +41,21 @@ ROLES = (
 # fmt: on
 """What a column of a table of posts can hold (`fourchan.rows.NAMES` has the usual names)."""
 
+PAGE_ROLES = ("text", "url", "time", "language", "license")
+"""What a key or column of a file of web text can hold."""
+
 OPTIONS: dict[str, dict[str, Option]] = {
     "c4": {},
+    "jsonl": {
+        "columns": Option({}, PAGE_ROLES, "role → key, with dots into nested objects"),
+        "keep": Option([], (), "further keys to keep, as jsonl.<key>"),
+    },
+    "parquet": {
+        "columns": Option({}, PAGE_ROLES, "role → column"),
+        "keep": Option([], (), "further columns to keep, as parquet.<name>"),
+    },
+    "text": {"split": Option("file", ("file", "line", "paragraph"), "what one document is")},
+    "warc": {},
     "4chan": {
         "document": Option("thread", ("thread", "post"), "what one document is"),
         "serialisation": Option(
@@ -64,7 +77,14 @@ OPTIONS: dict[str, dict[str, Option]] = {
 }
 """Reader → its options."""
 
-_MODULES = {"c4": "curate.readers.web", "4chan": "curate.readers.fourchan"}
+_MODULES = {
+    "c4": "curate.readers.web",
+    "jsonl": "curate.readers.web",
+    "parquet": "curate.readers.parquet",
+    "text": "curate.readers.text",
+    "warc": "curate.readers.warc",
+    "4chan": "curate.readers.fourchan",
+}
 
 
 def declare(reader: str, options: Mapping[str, object], *, where: str) -> dict[str, Any]:
@@ -104,6 +124,9 @@ def _check(key: str, value: object, option: Option, where: str) -> None:
                 raise RecipeError(f"{where}: unknown role {role} in {key}{nearest}")
             if not isinstance(column, str):
                 raise RecipeError(f"{where}: {key}.{role} must be the name of a column")
+    elif isinstance(value, list):
+        if not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
+            raise RecipeError(f"{where}: {key} must be a list of different names")
     elif option.choices and value not in option.choices:
         raise RecipeError(
             f"{where}: {key} cannot be {value!r}{_nearest(str(value), option.choices)}",

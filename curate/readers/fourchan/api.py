@@ -19,6 +19,7 @@ Shapes as documented in the 4chan-API repository (pages/*.md).
     (0, Counter({'thread-list': 1}))
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ import orjson
 
 from curate.readers import jsonrows
 from curate.readers.base import Tally
+from curate.readers.jsonrows import CUT_OFF
+from curate.readers.lines import Block
 
 
 def threads(lines: jsonrows.Lines, tally: Tally) -> jsonrows.Lines:
@@ -49,6 +52,31 @@ def threads(lines: jsonrows.Lines, tally: Tally) -> jsonrows.Lines:
         offsets += [lines.offset(row)] * len(found)
         numbers += [lines.number(row)] * len(found)
     return jsonrows.Lines.made(made, offsets, numbers) if changed else lines
+
+
+def unfolded(blocks: Iterator[Block]) -> Iterator[Block]:
+    """
+    The same blocks; an answer that was saved over several lines is put on one.
+
+    That is so if the first line is unfinished, and the file, being one block long, is JSON.
+    """
+    first = next(blocks, None)
+    if first is None:
+        return
+    second = next(blocks, None)
+    if second is None and jsonrows.reason_against(first.data.split(b"\n", 1)[0]) == CUT_OFF:
+        try:
+            orjson.loads(first.data)
+        except orjson.JSONDecodeError:
+            yield first
+        else:
+            # JSON has no line ends inside strings, so that a space for each changes no value.
+            yield dataclasses.replace(first, data=first.data.rstrip().replace(b"\n", b" "))
+        return
+    yield first
+    if second is not None:
+        yield second
+    yield from blocks
 
 
 def _threads_of(raw: bytes, tally: Tally) -> list[bytes] | None:

@@ -36,7 +36,7 @@ _STYLES = (('{"posts": [{"no":', '}, {"no":'), ('{"posts":[{"no":', '},{"no":'))
 def posts(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
     """Tables of posts of a dump with a thread per line."""
     schema = post_schema(declaration)
-    for block in jsonrows.blocks(stream, tally):
+    for block in api.unfolded(jsonrows.blocks(stream, tally)):
         lines = jsonrows.Lines.of(block)
         found = _undone(lines, schema)
         if found is None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import InputError
 from curate.readers.fourchan import bbcode, markup
 from curate.readers.fourchan.posts import PERSPECTIVES, pseudonyms, tag
-from curate.readers.web import epoch_seconds
+from curate.readers.pages import epoch_seconds
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,0 +1,83 @@
+"""
+Turn rows of text, URL and time into documents of the web.
+
+    >>> import polars as pl, pathlib, tempfile
+    >>> rows = pl.DataFrame({
+    ...     "text": ["Hello.", "", "Bye."], "offset": [0, 9, 12],
+    ...     "url": ["https://a.example/", None, None],
+    ...     "time": ["2019-04-21T18:54:04Z", None, "soon"]})
+    >>> with Tally("0" * 16, pathlib.Path(tempfile.mkdtemp()) / "rejected") as tally:
+    ...     made = documents(rows, tally)
+    >>> made["id"].to_list()[0], made["timestamp"].to_list()
+    ('https://a.example/#2d8bd7d9bb5f85ba', [1555872844, None])
+    >>> tally.skipped, tally.notes
+    (Counter({'no-text': 1}), Counter({'timestamps-unreadable': 1}))
+
+The id is `<url>#<first 16 hex of sha256 of the text>`, or `sha256:…` where no URL is known.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from curate.readers.base import Tally
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TIME_FORMATS = (
+    "%Y-%m-%dT%H:%M:%S%.fZ",
+    "%Y-%m-%dT%H:%M:%S%.f%:z",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f%:z",
+    "%Y-%m-%dT%H:%M:%S%.f",
+)
+"""ISO 8601 as found in dumps; times without a zone are UTC."""
+
+
+def documents(rows: "pl.DataFrame", tally: Tally) -> "pl.DataFrame":
+    """
+    Documents of rows with `text` and `offset`, and maybe `url`, `time`, `license`, `language`.
+
+    Rows without text are skipped; every row is counted. Other columns are kept as they are.
+    """
+    import polars as pl
+
+    tally.n_records += rows.height
+    silent = rows["text"].str.len_bytes() == 0
+    n_silent = int(silent.sum())
+    if n_silent:
+        tally.skip("no-text", n_silent)
+        rows = rows.filter(~silent)
+    nothing = pl.repeat(None, rows.height, dtype=pl.String, eager=True)
+    urls = rows["url"] if "url" in rows.columns else nothing
+    times = rows["time"] if "time" in rows.columns else nothing
+    timestamp = epoch_seconds(times)
+    tally.notes["timestamps-unreadable"] += timestamp.null_count() - times.null_count()
+    texts = rows["text"].cast(pl.Binary).to_list()
+    digests = [hashlib.sha256(text) for text in texts]
+    ids = [
+        f"sha256:{digest.hexdigest()}" if url is None else f"{url}#{digest.hexdigest()[:16]}"
+        for url, digest in zip(urls, digests, strict=True)
+    ]
+    return rows.with_columns(
+        pl.Series("id", ids, dtype=pl.String),
+        urls.alias("url"),
+        urls.alias("group"),
+        pl.Series("content", [d.digest()[:16] for d in digests], dtype=pl.Binary),
+        timestamp.alias("timestamp"),
+        pl.lit(1).alias("n_posts"),
+    )
+
+
+def epoch_seconds(times: "pl.Series") -> "pl.Series":
+    """UTC seconds (Int64) of a String column of ISO 8601 times; null where unreadable."""
+    import polars as pl
+
+    result = pl.repeat(None, len(times), dtype=pl.Int64, eager=True)
+    for pattern in TIME_FORMATS:
+        if result.null_count() == times.null_count():
+            break
+        zone = "UTC" if pattern.lower().endswith("z") else None
+        read = times.str.to_datetime(pattern, time_unit="us", strict=False, time_zone=zone)
+        result = pl.select(pl.coalesce(result, read.dt.epoch("s"))).to_series()
+    return result
