@@ -1,0 +1,108 @@
+"""
+Turn a finished mix into the layout of a trainer that cannot read a shard as it is.
+
+    mds          MosaicML streaming, LLM-Foundry      windows
+    litdata      litdata, litgpt                      shards
+    parquet      HF datasets, TRL                     documents
+    arrow        HF datasets                          documents
+    webdataset   webdataset                           documents
+    arrayrecord  grain                                documents
+    llmc         llm.c, modded-nanogpt                shards, uint16 only
+    text         torchtitan, lingua, levanter, …      documents, decoded
+
+Nothing is tokenized again. Every shard is hashed while it is read; `curate-export.json`, written
+last, carries the digests of the mix and of every file made from it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from curate import files
+from curate.errors import IntegrityError, UsageError
+from curate.fingerprint import canonical
+from curate.mix import Mix
+from curate.shards.exports import arrays, containers, documents
+from curate.shards.exports.folder import Folder, Source
+
+RECORD = "curate-export.json"
+"""Written last; the folder then takes its name, so that an export is there whole or not at all."""
+
+WRITERS: dict[str, Callable[[Source, Folder], None]] = {
+    "mds": arrays.write_mds,
+    "litdata": arrays.write_litdata,
+    "parquet": documents.write_parquet,
+    "arrow": documents.write_arrow,
+    "webdataset": containers.write_webdataset,
+    "arrayrecord": containers.write_arrayrecord,
+    "llmc": arrays.write_llmc,
+    "text": documents.write_text,
+}
+"""Name of a layout → what writes it."""
+
+
+def export(
+    mix: Mix,
+    to: str,
+    out: Path,
+    *,
+    window: int = 2048,
+    force: bool = False,
+    progress: Callable[[int], None] = lambda n_tokens: None,
+) -> dict[str, Any]:
+    """
+    Write a mix as `to` into the folder `out`; returns what `curate-export.json` says.
+
+    `window` is the length of the samples of mds, which has it baked in. An export that is there is
+    left alone if it is of this mix; another is refused (IntegrityError) unless `force`.
+    """
+    if to not in WRITERS:
+        raise UsageError(f"no export to {to!r}", hint=f"One of: {', '.join(WRITERS)}.")
+    declared = {
+        "format": "curate-export/1",
+        "to": to,
+        "mix": {name: mix.manifest[name] for name in ("name", "version", "id", "content_id")},
+        "tokenizer": mix.content["tokenizer"],
+        "shards": [{name: shard[name] for name in ("name", "sha256")} for shard in mix.shards],
+        "options": {"window": window} if to == "mds" else {},
+    }
+    done = read_record(out)
+    if done is not None and not force:
+        if all(done.get(name) == value for name, value in declared.items()):
+            return done
+        raise IntegrityError(
+            f"{out} holds another export",
+            details=[f"{done['to']} of {done['mix']['name']}@{done['mix']['version']}"],
+            hint="Name another --out, or write over it with --force.",
+        )
+    if done is None and out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} holds something else", hint="Name another --out.")
+    staging = out.parent / (files.TEMPORARY_PREFIX + out.name)
+    files.remove(staging)
+    files.make_folder(staging)
+    folder = Folder(staging)
+    source = Source(mix, window, progress)
+    WRITERS[to](source, folder)
+    record = {
+        **declared,
+        "n_tokens": source.n_exported,
+        "n_dropped": mix.n_tokens - source.n_exported,
+        "files": folder.files(),
+    }
+    files.write_bytes(staging / RECORD, canonical(record))
+    files.remove(out)
+    files.rename(staging, out)
+    return record
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What a finished export says of itself, or None."""
+    import orjson
+
+    try:
+        record: dict[str, Any] = orjson.loads((folder / RECORD).read_bytes())
+    except FileNotFoundError:
+        return None
+    except orjson.JSONDecodeError:
+        raise IntegrityError(f"{folder / RECORD} is not JSON") from None
+    return record
