@@ -62,12 +62,13 @@ def row_type(*, n_selections: int, pieces: bool, groups: bool) -> np.dtype[Any]:
     """
     The record of one row of a pool.
 
-    a, b: key of the document; pa, pb: key of the piece; ga, gb: key of its group; content: first 8
-    bytes of the digest of the text, so that numbers sort as bytes; source, part: numbers; twin: 1
-    if another source has the same document; o<n>: outcome of selection n of the row's source.
+    a, b: key of the document; pa, pb: key of the piece; document: its row among the documents;
+    ga, gb: key of the group; content: first 8 bytes of the digest of the text, so that numbers sort
+    as bytes; source, part: numbers; row: of the pool; twin: 1 if another source has the same
+    document; o<n>: outcome of selection n of the row's source.
     """
     fields = [("a", "<u8"), ("b", "<u8")]
-    fields += [("pa", "<u8"), ("pb", "<u8")] if pieces else []
+    fields += [("pa", "<u8"), ("pb", "<u8"), ("document", "<u4")] if pieces else []
     fields += [("ga", "<u8"), ("gb", "<u8")] if groups else []
     fields += [("n_posts", "<u4"), ("timestamp", "<i8"), ("content", "<u8"), ("source", "u1")]
     fields += [(name, "<u4") for name in ("part", "row", "n_tokens", "n_bytes")]
@@ -168,7 +169,7 @@ def _rows(
     rows["a"], rows["b"] = key[:, 0], key[:, 1]
     own = key_words(pool["key"])
     if "pa" in fields:
-        rows["pa"], rows["pb"] = own[:, 0], own[:, 1]
+        rows["pa"], rows["pb"], rows["document"] = own[:, 0], own[:, 1], row
     elif not np.array_equal(own, key):
         raise IntegrityError(f"{part.pool} and {part.documents} differ in their keys")
     if "ga" in fields:
@@ -178,7 +179,7 @@ def _rows(
     rows["timestamp"] = table["timestamp"].fill_null(OLDEST).to_numpy()[row]
     digest = table["content"].bin.slice(0, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
     rows["content"] = digest.to_numpy()[row]
-    rows["source"], rows["part"], rows["row"] = source, number, row
+    rows["source"], rows["part"], rows["row"] = source, number, np.arange(len(rows))
     for name in ("n_tokens", "n_bytes"):
         rows[name] = pool[name].to_numpy()
     for name in tagged.columns:

@@ -90,12 +90,13 @@ def _versions(
     rows: Rows,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which of these rows are superseded, and which live ones have a twin in another source."""
+    document = "document" if "document" in (rows.dtype.names or ()) else "row"
     outcomes = [rows[name] for name in rows.dtype.names or () if name.startswith("o")]
     # Last is most significant: source, key; then newest first; what remains equal differs in
     # nothing the plan looks at but the outcomes, so that parts and rows decide nothing.
     order = np.lexsort(
         (
-            rows["row"],
+            rows[document],
             rows["part"],
             *outcomes,
             rows["content"],
@@ -114,7 +115,9 @@ def _versions(
         | (ordered["b"][1:] != ordered["b"][:-1])
     )
     winner = np.flatnonzero(starts)[np.cumsum(starts) - 1]
-    lost = (ordered["part"] != ordered["part"][winner]) | (ordered["row"] != ordered["row"][winner])
+    lost = (ordered["part"] != ordered["part"][winner]) | (
+        ordered[document] != ordered[document][winner]
+    )
     dead = np.empty(len(rows), bool)
     dead[order] = lost
     return dead, _twins(rows, ~dead)

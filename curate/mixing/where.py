@@ -137,7 +137,9 @@ def _comparison(tree: Compare, schema: Mapping[str, pl.DataType]) -> pl.Expr:
 def _kind(dtype: pl.DataType) -> str:
     if dtype.is_numeric():
         return "a number"
-    return {pl.String: "a text", pl.Boolean: "a flag"}.get(type(dtype), str(dtype))
+    if dtype == pl.String:
+        return "a text"
+    return "a flag" if dtype == pl.Boolean else f"of type {dtype}"
 
 
 def _literal(literal: Literal, name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
