@@ -15,8 +15,11 @@ from typing import Any
 
 from curate import files
 from curate.errors import IntegrityError
+from curate.taggers import shelf
+from curate.taggers.training import TrainingRecipe
 
 FORMAT = "curate-model/1"
+DETERMINISM = "exact for one wheel of fastText on x86-64 Linux; within 1e-4 elsewhere"
 
 
 def written(path: Path, card: Mapping[str, Any]) -> None:
@@ -35,6 +38,50 @@ def compared(recorded: Mapping[str, Any], found: Mapping[str, Any], *, what: str
                 details=[f"card {before.get(name)}", f"here {after.get(name)}"],
             )
     return len(before)
+
+
+def like(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded numbers of those kinds that were measured now: what `compared` compares."""
+    kept = {name: recorded.get(name) for name in found if name != "beside"}
+    if "beside" in found:
+        beside = recorded.get("beside", {})
+        kept["beside"] = {name: beside.get(name) for name in found["beside"]}
+    return kept
+
+
+def updated(path: Path, recipe: TrainingRecipe, found: Mapping[str, Any]) -> None:
+    """Write the card of the model at `path` with the numbers `found`; other numbers stay."""
+    from curate.taggers.evaluate import golden
+
+    old = shelf.card(path)
+    metrics = {**old.get("metrics", {}), **found}
+    metrics["beside"] = {**old.get("metrics", {}).get("beside", {}), **found.get("beside", {})}
+    made = {
+        "format": FORMAT,
+        "name": recipe.name,
+        "version": recipe.version,
+        "sha256": files.sha256_of(path),
+        "bytes": path.stat().st_size,
+        "label": recipe.label,
+        "normalise": recipe.normalise,
+        "license": recipe.license,
+        "determinism": DETERMINISM,
+        "golden": golden(path, recipe),
+        "trained_on": [
+            {"set": each.name, "files": list(each.files), "license": each.license}
+            for each in (*recipe.sets, *(one.source for one in recipe.unlabelled))
+            if each.test < 1
+        ],
+        "metrics": metrics,
+    }
+    written(path.with_suffix(".json"), made)
+    prose = recipe.path.with_suffix(".card.md").read_text(encoding="utf-8")
+    files.write_bytes(path.with_suffix(".md"), markdown(made, prose).encode())
+
+
+def summary(found: Mapping[str, Any]) -> list[str]:
+    """The numbers as plain tables."""
+    return [line for name, made in _metrics(found).items() for line in (name, *made, "")]
 
 
 def markdown(card: Mapping[str, Any], prose: str) -> str:

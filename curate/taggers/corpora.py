@@ -25,6 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate import files
 from curate.errors import InputError, IntegrityError
 
 if TYPE_CHECKING:
@@ -142,6 +143,14 @@ def assigned(table: "pl.DataFrame", sets: Sequence[LabelledSet], seed: int) -> "
         point = Fraction(int.from_bytes(drawn[:8], "big"), 1 << 64)
         splits.append("test" if point < test else "valid" if point < test + valid else "train")
     return table.with_columns(pl.Series("split", splits, dtype=pl.String))
+
+
+def record(sets: Sequence[LabelledSet], folder: Path, seed: int, out: Path) -> None:
+    """Write which row is in which split: `set`, `digest`, `split`, by set and digest."""
+    table, _ = rows(sets, folder)
+    splits = assigned(table, sets, seed).select("set", "digest", "split").sort("set", "digest")
+    with files.replacing(out) as temporary:
+        splits.write_parquet(temporary, compression="zstd", compression_level=19)
 
 
 def committed(table: "pl.DataFrame", splits: "pl.DataFrame") -> "pl.DataFrame":

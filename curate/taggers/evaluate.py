@@ -7,6 +7,7 @@ identity terms (madlibs), and the effect of length.
 """
 
 import itertools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,50 @@ LENGTHS = (8, 32, 128, 512)
 
 SMALLEST = 40
 """Rows of each class a set needs to be reported alone; smaller ones count in `all` only."""
+
+
+GOLDEN = (
+    "The library opens at nine and closes at noon on Saturdays.",
+    "Thank you so much, this was exactly what I was looking for!",
+    "You are a complete fool and nobody likes you.",
+    "Shut up, you stupid idiot.",
+    "People like them are trash and should all go away.",
+    "My neighbour is a Muslim doctor and a very good cook.",
+    "I hate waiting for the bus in the rain.",
+    "",
+)
+"""Invented, mild sentences whose scores a card records."""
+
+
+def measured(
+    recipe: training.TrainingRecipe,
+    rows: "pl.DataFrame",
+    model: Path,
+    *,
+    data: Path,
+    unseen: bool,
+    beside: bool,
+) -> dict[str, Any]:
+    """`evaluated` of a model file; with `beside`, also what other models give on the same rows."""
+    found = evaluated(_scorer(model, recipe), recipe, rows)
+    others: dict[str, Any] = {}
+    if unseen:
+        with tempfile.TemporaryDirectory() as folder:
+            others["unseen"] = left_out(recipe, rows, training.voted(recipe, data), Path(folder))
+    if beside:
+        others["linear"] = baseline(recipe, rows, leave_out=False)
+        if unseen:
+            others["linear_unseen"] = baseline(recipe, rows, leave_out=True)
+    return {**found, "beside": others} if others else found
+
+
+def _scorer(path: Path, recipe: training.TrainingRecipe) -> "Scorer":
+    import polars as pl
+
+    from curate.taggers.fasttext import FastText
+
+    model = FastText(path, recipe.normalise)
+    return lambda texts: model.scores(pl.Series(texts, dtype=pl.String), recipe.label)
 
 
 def evaluated(
@@ -104,15 +149,12 @@ def left_out(
     rows: "pl.DataFrame",
     votes: "pl.DataFrame",
     folder: Path,
-    scorer_of: "Callable[[Path], Scorer]",
 ) -> dict[str, str]:
     """AUROC on all rows of each set by a model that was trained on the other sets alone."""
     import polars as pl
 
     made = {}
     for name in _sets_with_both(rows.filter(split="test")):
-        if name in ("madlibs", "jigsaw"):
-            continue
         model = folder / f"without-{name}.ftz"
         train = rows.filter(pl.col("split") == "train", pl.col("set") != name)
         training.train(recipe, train, votes, model)
@@ -120,7 +162,7 @@ def left_out(
         value, low, high = metrics.interval(
             metrics.auroc,
             unseen["toxic"],
-            scorer_of(model)(unseen["published"].to_list()),
+            _scorer(model, recipe)(unseen["published"].to_list()),
             seed=recipe.seed,
         )
         made[name] = f"{value:.3f} [{low:.3f}, {high:.3f}]"
@@ -193,3 +235,11 @@ def _by_length(scorer: "Scorer", texts: list[str]) -> dict[str, dict[str, str]]:
             "over_half": f"{(scores >= 0.5).mean():.4f}",
         }
     return made
+
+
+def golden(path: Path, recipe: training.TrainingRecipe) -> list[dict[str, str]]:
+    """The sentences of `GOLDEN` and what the model scores them: its self-test."""
+    scores = _scorer(path, recipe)(list(GOLDEN))
+    return [
+        {"text": text, "score": f"{score:.6f}"} for text, score in zip(GOLDEN, scores, strict=True)
+    ]

@@ -54,6 +54,8 @@ class TrainingRecipe:
     """A training recipe as written: its sets, what is held out, how fastText is to learn."""
 
     name: str
+    version: str
+    license: str
     label: str
     seed: int
     normalise: str
