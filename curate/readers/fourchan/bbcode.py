@@ -40,4 +40,4 @@ def to_text(bodies: "pl.Series") -> "pl.Series":
 
 def as_it_is(bodies: "pl.Series") -> "pl.Series":
     """Text that needs no more than its outer line ends cut off."""
-    return bodies.str.strip_chars("\\n")
+    return bodies.str.strip_chars("\n")

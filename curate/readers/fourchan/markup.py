@@ -27,6 +27,7 @@ ENTITIES = {"&gt;": ">", "&lt;": "<", "&quot;": '"', "&#039;": "'", "&amp;": "&"
 # "&lt;" becomes a stand-in for "<": a "<" that is left after the pass is a tag that is not usual.
 _STAND_IN = "\x1a"
 _USUAL = {
+    "<br>\n": "\n",  # staff's
     "<br>": "\n",
     "<wbr>": "",
     "</a>": "",
@@ -61,17 +62,17 @@ def to_text(html: "pl.Series") -> "pl.Series":
     text = (
         pl.col("html")
         .str.replace_all(_QUOTELINK, "")
-        .str.replace_many(list(_USUAL), list(_USUAL.values()))
+        .str.replace_many(list(_USUAL), list(_USUAL.values()), leftmost=True)
     )
     once = html.alias("html").to_frame().select(text=text)
     places = once.select(pl.col("text").str.contains_any(["<", _STAND_IN]).arg_true()).to_series()
     done = once["text"]
     if len(places):
-        done = done.scatter(places, _thorough(html.gather(places)))
+        done = done.scatter(places, thorough(html.gather(places)))
     return done.str.strip_chars("\n")
 
 
-def _thorough(html: "pl.Series") -> "pl.Series":
+def thorough(html: "pl.Series") -> "pl.Series":
     """The same for comments with any markup, pass by pass."""
     text = html
     for notice in _NOTICES:

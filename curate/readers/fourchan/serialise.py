@@ -41,7 +41,10 @@ HEADER = r"(?:--- [0-9a-z]+|-----)"
 LAST = "-----"
 
 _QUOTELINK = r"(^|[^>])>>(\d+)"
+# Stands on both sides of a reference while texts are taken apart; what is typed is set aside.
 _MARK = "\x1f"
+_TYPED = ["\x1e", _MARK]
+_SET_ASIDE = ["\x1e0", "\x1e1"]
 
 
 def texts(said: "pl.DataFrame", declaration: Declaration) -> "pl.DataFrame":
@@ -127,6 +130,7 @@ def without_quotelinks(said: "pl.DataFrame") -> "pl.DataFrame":
         pl.col("text")
         .str.replace_all(r"(?m)^(?:>>\d+[ \t]*)+(?:\n|$)", "")
         .str.replace_all(_QUOTELINK, "$1")
+        .str.replace_all(_QUOTELINK, "$1")  # of ">>7>>8", the first took the 7 before the second
         .str.strip_chars("\n")
     )
     return said.with_columns(pl.when(text.str.contains(r"\S")).then(text).alias("text"))
@@ -140,35 +144,34 @@ def local(said: "pl.DataFrame", dangling: str) -> "pl.DataFrame":
     places = said.select("record", pl.col("no").alias("quoted"), "position").unique(
         ["record", "quoted"], keep="first", maintain_order=True
     )
+    quoting = said.with_row_index("row").filter(pl.col("text").str.contains(_QUOTELINK))
+    marked = (
+        pl.col("text")
+        .str.replace_many(_TYPED, _SET_ASIDE)
+        .str.replace_all(_QUOTELINK, f"$1{_MARK}$2{_MARK}")
+        # Two references with one character between them: the first match took that character.
+        .str.replace_all(_QUOTELINK, f"$1{_MARK}$2{_MARK}")
+    )
     pieces = (
-        said.with_row_index("row")
-        .select(
-            "row",
-            "record",
-            pl.col("text").str.replace_all(_QUOTELINK, f"$1{_MARK}$2{_MARK}").str.split(_MARK),
-        )
+        quoting.select("row", "record", marked.str.split(_MARK))
         .explode("text")
         .with_columns(pl.int_range(pl.len()).over("row").alias("k"))
     )
-    quoted = pl.when(pl.col("k") % 2 == 1).then(pl.col("text").cast(pl.Int64, strict=False))
-    gone = {
-        "keep": pl.format(">>{}", "text"),
-        "mark": pl.lit(">>?"),
-        "drop": pl.lit(""),
-    }[dangling]
-    pieces = pieces.with_columns(quoted.alias("quoted")).join(
+    number = pl.when(pl.col("k") % 2 == 1).then(pl.col("text").cast(pl.Int64, strict=False))
+    gone = {"keep": pl.format(">>{}", "text"), "mark": pl.lit(">>?"), "drop": pl.lit("")}
+    pieces = pieces.with_columns(number.alias("quoted")).join(
         places, on=["record", "quoted"], how="left", maintain_order="left"
     )
     text = (
         pl.when(pl.col("k") % 2 == 0)
-        .then(pl.col("text"))
+        .then(pl.col("text").str.replace_many(_SET_ASIDE, _TYPED))
         .when(pl.col("position").is_not_null())
         .then(pl.format(">>{}", "position"))
-        .otherwise(gone)
+        .otherwise(gone[dangling])
     )
     joined = (
         pieces.select("row", text.alias("text"))
         .group_by("row", maintain_order=True)
         .agg(pl.col("text").str.join(""))
     )
-    return said.with_columns(joined["text"]).drop("position")
+    return said.with_columns(said["text"].scatter(joined["row"], joined["text"])).drop("position")
