@@ -305,6 +305,14 @@ def test_a_mismatch_redoes_the_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("lying")
+def test_a_long_document_is_compared_in_part(tmp_path: Path) -> None:
+    """Of a text of more than 8,192 characters a stretch is compared, wherever its key says."""
+    facts = encode(tmp_path, ["wrong " * 2_000])[2]
+
+    assert [document.key("d0").hex()] == facts["parity"]["documents"]
+
+
+@pytest.mark.usefixtures("lying")
 def test_an_id_beyond_the_vocabulary_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

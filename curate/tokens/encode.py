@@ -217,7 +217,7 @@ def _compare(
     """Raise _MismatchError where a sampled document's ids are not the reference's."""
     sample = parity.chosen(batch.words, first_row=batch.first_row, n_rows=n_all)
     counts.n_sampled += len(sample)
-    wrong = parity.mismatches(texts, ids, offsets, sample, tokenizer, engine)
+    wrong = parity.mismatches(texts, ids, offsets, sample, batch.words, tokenizer, engine)
     if wrong:
         keys = batch.frame["key"]
         raise _MismatchError(

@@ -1,0 +1,184 @@
+"""
+Turn one C4 dump into mixes, and say how fast beside datatrove's blocks and the dolma toolkit.
+
+    python benchmarks/build.py --tokenizer tokenizer.json
+    python benchmarks/build.py --megabytes 10 --skip dolma
+
+Two jobs, each by every tool, on the same input, with the same tokenizer, in the same run:
+
+    tokens   read, tokenize, shuffle, write
+    whole    read, tag with fastText, filter, tokenize, shuffle, write; curate also verifies
+
+Figures are MB of text per core-second: bytes of the documents' text by CPU time of all processes,
+start of the interpreter included, one worker. `reference` has Hugging Face `tokenizers` on every
+side. The peers live in environments of their own under --peers, made at the first run.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from corpus import ROOT, write_c4
+from measure import Cost, run
+
+PEERS = {
+    "datatrove": [
+        "datatrove[io,processing]==0.10.1", "tokenizers", "regex", "orjson",
+        "fasttext-numpy2-wheel",
+    ],
+    "dolma": ["dolma"],
+}  # fmt: skip
+MODEL = ROOT / "curate" / "models" / "toxicity.ftz"
+
+RECIPE = """
+name    = "bench"
+version = "1.0.0"
+seed    = 7
+[tokenizer]
+file = "{tokenizer}"
+eos  = "<|endoftext|>"
+[source.web]
+reader  = "c4"
+files   = ["{dump}"]
+license = "ODC-BY-1.0"
+{tagger}
+[component.web]
+source = "web"
+{where}
+epochs = 1
+"""
+TAGGER = '[tagger.toxicity]\nmodel = "builtin:toxicity"'
+WHERE = 'where  = "toxicity < 0.5"'
+
+
+def environment(name: str, folder: Path) -> Path:
+    """The python of a peer's own environment, made if it is not there."""
+    python = folder / name / "bin" / "python"
+    if not (folder / name / "ready").exists():
+        print(f"installing {name} into {folder / name} …", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", folder / name], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS[name]], check=True)
+        (folder / name / "ready").touch()
+    return python
+
+
+def curate(job: str, dump: Path, tokenizer: Path, work: Path, *, reference: bool) -> Cost:
+    """`curate build --workers 1`, for the whole job with `curate verify --read-data`."""
+    whole = job == "whole"
+    recipe = work / "bench.toml"
+    recipe.write_text(
+        RECIPE.format(
+            tokenizer=tokenizer,
+            dump=dump,
+            tagger=TAGGER if whole else "",
+            where=WHERE if whole else "",
+        )
+    )
+    extra = {}
+    if reference:  # an installation without the fast engine
+        (work / "without").mkdir()
+        (work / "without" / "fastokens.py").write_text("raise ImportError")
+        extra["PYTHONPATH"] = str(work / "without")
+    line = ["-m", "curate", "build", recipe, "--workers", "1", "--store", work / "store",
+            "--out", work / "mixes", "--record", work / "manifests"]  # fmt: skip
+    cost = run([sys.executable, *line], environment=extra)
+    if whole:
+        mix = work / "mixes" / "bench" / "1.0.0"
+        checked = run([sys.executable, "-m", "curate", "verify", mix, "--read-data"])
+        cost = Cost(
+            cost.cpu_seconds + checked.cpu_seconds, cost.wall_seconds + checked.wall_seconds
+        )
+    return cost
+
+
+def datatrove(python: Path, job: str, dump: Path, tokenizer: Path, work: Path) -> Cost:
+    """datatrove's blocks as they come."""
+    model = [MODEL] if job == "whole" else []
+    script = ROOT / "benchmarks" / "peer_datatrove.py"
+    return run([python, script, job, dump.parent, tokenizer, work, *model])
+
+
+def dolma(python: Path, dump: Path, tokenizer: Path, work: Path, eos: int) -> Cost:
+    """`dolma tokens`, which shuffles within what it holds in memory."""
+    return run(
+        [
+            *(python.parent / "dolma", "tokens", "--documents", dump, "--destination", work),
+            *("--tokenizer.name_or_path", tokenizer, "--tokenizer.eos_token_id", str(eos)),
+            *("--tokenizer.pad_token_id", str(eos), "--dtype", "uint16", "--processes", "1"),
+        ]
+    )
+
+
+def main() -> None:
+    """Measure, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
+    parser.add_argument(
+        "--tokenizer", type=Path, default=ROOT / "curate/models/demo-tokenizer.json"
+    )
+    parser.add_argument("--megabytes", type=int, help="of text; default all there is")
+    parser.add_argument("--peers", type=Path, default=ROOT / "build" / "peers")
+    parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each; the best counts")
+    options = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    from curate.tokenizer import load
+
+    tokenizer = options.tokenizer.resolve()
+    eos = load(str(tokenizer), eos="<|endoftext|>").eos_id
+    pythons = {n: environment(n, options.peers) for n in PEERS if n not in options.skip}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "input").mkdir()
+        dump = folder / "input" / "c4-train.00000-of-00001.json.gz"
+        limit = None if options.megabytes is None else options.megabytes * 1_000_000
+        n_bytes = write_c4(dump, options.shared, limit)
+        print(f"{n_bytes:,} bytes of text, {dump.stat().st_size:,} compressed; {tokenizer.name}")
+        print(f"{'job':<8}{'tool':<22}{'CPU s':>8}{'wall s':>8}", end="")
+        print(f"{'MB/core-s':>11}{'ratio':>8}")
+
+        def best(measured: Callable[[Path], Cost]) -> Cost:
+            costs = []
+            for _ in range(options.repeat):
+                work = folder / "work"
+                work.mkdir()
+                costs.append(measured(work))
+                shutil.rmtree(work)
+                os.sync()
+            return min(costs, key=lambda cost: cost.cpu_seconds)
+
+        for job in ("tokens", "whole"):
+            rows: dict[str, Cost] = {}
+            for reference in (False, True):
+                rows["curate, reference" if reference else "curate"] = best(
+                    lambda work, job=job, reference=reference: curate(
+                        job, dump, tokenizer, work, reference=reference
+                    )
+                )
+            if "datatrove" in pythons:
+                rows["datatrove blocks"] = best(
+                    lambda work, job=job: datatrove(
+                        pythons["datatrove"], job, dump, tokenizer, work
+                    )
+                )
+            if "dolma" in pythons and job == "tokens":
+                rows["dolma tokens"] = best(
+                    lambda work: dolma(pythons["dolma"], dump, tokenizer, work, eos)
+                )
+            base = rows["curate"].cpu_seconds
+            for tool, cost in rows.items():
+                rate = n_bytes / 1e6 / cost.cpu_seconds
+                print(
+                    f"{job:<8}{tool:<22}{cost.cpu_seconds:>8.1f}{cost.wall_seconds:>8.1f}"
+                    f"{rate:>11.1f}{cost.cpu_seconds / base:>7.1f}x",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
