@@ -62,7 +62,7 @@ def invent(folder: Path, n: int, mean: int) -> None:
     lengths = table["n_tokens"].to_numpy().astype(np.int64)
     starts = np.cumsum(lengths) - lengths
     starts -= starts[np.searchsorted(shard, np.arange(SHARDS))][shard]
-    ids = random.integers(0, 256, int(lengths.sum()), dtype=np.uint16)
+    ids = random.integers(97, 123, int(lengths.sum()), dtype=np.uint16)
     ends = np.cumsum(lengths)
     ids[ends - 1] = EOS
     view, bounds = memoryview(ids).cast("B"), (ends * 2).tolist()

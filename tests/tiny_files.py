@@ -176,8 +176,16 @@ def write_sidecars(stem: pathlib.Path, rows: list[dict[str, Any]], dtype: str) -
     packed = deflate.compress(raw) + deflate.flush()
     gz = b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + packed + struct.pack("<II", zlib.crc32(raw), len(raw))
     stem.with_suffix(".csv.gz").write_bytes(gz)
-    meta = f"../tokenizer.json|{width}\n{total}\n{total}"
+    meta = f"../tokenizer.json|{width}\n{total}\n{in_words(total)}"
     stem.with_suffix(".ds.metadata").write_text(meta)
+
+
+def in_words(n: int) -> str:
+    """§5.2: to one decimal, rounded down."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if n >= size:
+            return f"{n * 10 // size / 10:.1f}{letter}"
+    return str(n)
 
 
 def tokenizer_json() -> bytes:

@@ -8,7 +8,7 @@ digests in stream order (32 bytes), sorted by key (docs/format.md §5.6).
     >>> a, b, c = (leaf_hash(bytes([n]) * 48) for n in range(3))
     >>> root([a, b, c]) == node_hash(node_hash(a, b), c)
     True
-    >>> path([a, b, c], 1) == [a, c]
+    >>> path(levels([a, b, c]), 1) == [a, c]
     True
 """
 
@@ -33,12 +33,15 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root(hashes: Sequence[bytes]) -> bytes:
     """The root over n leaf hashes; of no leaves sha256 of nothing (RFC 6962 §2.1)."""
-    if not hashes:
-        return hashlib.sha256().digest()
-    level = list(hashes)
-    while len(level) > 1:
-        level = _above(level)
-    return level[0]
+    return levels(hashes)[-1][0] if hashes else hashlib.sha256().digest()
+
+
+def levels(hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """The tree over n > 0 leaf hashes: the leaves, the nodes above them, …, the root alone."""
+    tree = [list(hashes)]
+    while len(tree[-1]) > 1:
+        tree.append(_above(tree[-1]))
+    return tree
 
 
 def _above(level: Sequence[bytes]) -> list[bytes]:
@@ -48,14 +51,13 @@ def _above(level: Sequence[bytes]) -> list[bytes]:
     return [sha256(b"\1" + a + b).digest() if b is not None else a for a, b in pairs]
 
 
-def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
+def path(tree: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
     """The audit path of leaf `index`: the sibling hashes from the leaf to the root (§2.1.1)."""
-    level, siblings = list(hashes), []
-    while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            siblings.append(level[sibling])
-        level, index = _above(level), index // 2
+    siblings = []
+    for level in tree[:-1]:
+        if index ^ 1 < len(level):
+            siblings.append(level[index ^ 1])
+        index //= 2
     return siblings
 
 

@@ -6,12 +6,15 @@ its `id`, checks it with `docs/verify_proof.py`, which needs nothing but Python.
 neighbours in the order of keys, or the first or last leaf.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.audit import merkle
 from curate.audit.opened import Opened
 from curate.document import key as key_of
 from curate.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FORMAT = "curate-proof/1"
 
@@ -25,7 +28,8 @@ def prove(mix: Opened, identifier: str) -> dict[str, Any]:
     key = _key(identifier)
     spans = mix.spans().select("key", "digest").collect()
     keys, hashes = merkle.leaves(spans)
-    if merkle.root(hashes).hex() != mix.content["merkle_root"]:
+    tree = merkle.levels(hashes)
+    if (tree[-1][0] if hashes else merkle.root([])).hex() != mix.content["merkle_root"]:
         raise IntegrityError(
             "the spans do not lead to the manifest's Merkle root",
             hint="Run curate verify --all to see what was changed.",
@@ -46,7 +50,7 @@ def prove(mix: Opened, identifier: str) -> dict[str, Any]:
         "document": identifier,
         "key": key.hex(),
         "claim": "present" if present else "absent",
-        "leaves": [_leaf(spans, keys, hashes, n) for n in proven],
+        "leaves": [_leaf(spans, keys[n], n, tree) for n in proven],
     }
 
 
@@ -65,13 +69,13 @@ def _first_at_least(keys: list[bytes], key: bytes) -> int:
     return bisect_left(keys, key)
 
 
-def _leaf(spans: Any, keys: list[bytes], hashes: list[bytes], index: int) -> dict[str, Any]:
+def _leaf(spans: "pl.DataFrame", key: bytes, index: int, tree: list[list[bytes]]) -> dict[str, Any]:
     import polars as pl
 
-    own = spans.filter(pl.col("key") == keys[index])["digest"].to_list()
+    own = spans.filter(pl.col("key") == key)["digest"].to_list()
     return {
         "index": index,
-        "key": keys[index].hex(),
+        "key": key.hex(),
         "span_digests": [digest.hex() for digest in own],
-        "path": [step.hex() for step in merkle.path(hashes, index)],
+        "path": [step.hex() for step in merkle.path(tree, index)],
     }

@@ -30,7 +30,8 @@ def trace(
     number, offset = _place(mix, token, shard, at)
     first_row = sum(s["n_spans"] for s in mix.shards[:number])
     row = first_row + _row_in_shard(mix, first_row, mix.shards[number]["n_spans"], offset)
-    around = mix.spans().with_row_index("row").slice(max(row - 1, 0), 3 if row else 2).collect()
+    begun = max(row - 1, 0)
+    around = mix.spans().slice(begun, 3 if row else 2).collect().with_row_index("row", begun)
     firsts = first_tokens(mix)
     found = {r["row"]: span_facts(mix, r, firsts) for r in around.iter_rows(named=True)}
     span = found[row]
