@@ -85,6 +85,13 @@ class Draw:
             first += len(rows)
             yield spans[spans["n_tokens"] > 0]
 
+    def longest(self, allowed: int) -> int:
+        """Tokens of the longest span, looked for only if some document nearby exceeds `allowed`."""
+        bound = self.stream.tape.most("n_tokens", self.start, self.stop)
+        if bound <= allowed:
+            return bound
+        return max((int(rows["n_tokens"].max(initial=0)) for rows in self.spans(0)), default=0)
+
     def cuts(self) -> list[dict[str, Any]]:
         """The cut documents as plan.json names them, in the order of the stream."""
         found = []

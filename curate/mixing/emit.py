@@ -20,9 +20,7 @@ import polars as pl
 from curate import files
 from curate.mixing.deviation import Meter
 from curate.mixing.draw import SPAN
-from curate.mixing.problem import Edit, Problem, grouped
 from curate.mixing.scratch import CHUNK, Rows
-from curate.recipe_read import MAX_WHOLE
 
 ROW_GROUP = 131_072
 
@@ -38,7 +36,11 @@ class Sharder:
         self.n_spans = 0
 
     def place(self, n_tokens: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-        """Shard numbers of the next spans; none is longer than a shard."""
+        """Shard numbers of the next spans; ValueError if one is longer than a shard."""
+        if len(n_tokens) and n_tokens.max() > self.shard_tokens:
+            raise ValueError(
+                f"a span of {n_tokens.max():,} tokens, shards of {self.shard_tokens:,}"
+            )
         numbers = np.empty(len(n_tokens), np.uint32)
         running = np.cumsum(n_tokens, dtype=np.int64)
         start, used = 0, 0
@@ -76,14 +78,12 @@ def write_spans(
     Write one arm (docs/format.md §3.4), chunk by chunk; says n_tokens, n_spans, n_shards, longest.
 
     What does not fit in memory waits in `work`; then the row groups are cut, so that chunks leave
-    no trace in the file. Problem if a span is longer than a shard.
+    no trace in the file.
     """
     totals = {"n_tokens": 0, "n_spans": 0, "n_shards": 0, "longest": 0}
     waiting = _Waiting(work)
     for spans in chunks:
         longest = int(spans["n_tokens"].max())
-        if longest > sharder.shard_tokens:
-            raise _too_long(longest, sharder.shard_tokens)
         shard = sharder.place(spans["n_tokens"])
         meter.add(spans["component"], spans["n_tokens"])
         totals["n_tokens"] += int(spans["n_tokens"].sum(dtype=np.int64))
@@ -142,12 +142,4 @@ def frame(spans: Rows, shard: npt.NDArray[np.uint32]) -> pl.DataFrame:
         "cut",
         zero.alias("n_inserted"),
         "shard",
-    )
-
-
-def _too_long(longest: int, shard_tokens: int) -> Problem:
-    return Problem(
-        f"a document of {longest:,} tokens does not fit in a shard",
-        [f"shard_tokens is {shard_tokens:,}"],
-        [Edit("mix", "shard_tokens", grouped(min(longest, MAX_WHOLE)))],
     )

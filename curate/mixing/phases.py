@@ -131,15 +131,10 @@ def _misfit(
 ) -> Problem:
     asked = sum((wanted[name] for name in scheduled), Fraction(0))
     place = f"from {_percent(start)} to {_percent(stop)} of the stream"
-    if asked > room:
-        return Problem(
-            f"phases ask for more than there is room for {place}",
-            [f"asked {round(asked):,} tokens, room {round(room):,}"],
-            [Edit(f"component.{name}", "phases", '[["100 %", 1]]') for name in scheduled],
-        )
+    what = "ask for more than there is room for" if asked > room else "leave part of it empty"
     return Problem(
-        f"phases leave part of the stream empty {place}",
-        [f"asked {round(asked):,} tokens, room {round(room):,}, and every component has phases"],
+        f"phases {what} {place}",
+        [f"asked {round(asked):,} tokens, room {round(room):,}"],
         [Edit(f"component.{name}", "phases", "[]") for name in scheduled],
     )
 

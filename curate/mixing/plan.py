@@ -72,7 +72,7 @@ def _write(planner: Planner, attempt: Attempt, out: Path) -> dict[str, Any]:
             },
             schema={"source": pl.String, "name": pl.String},
         ).write_parquet(temporary)
-    held = attempt.ground.candidates.held_out()
+    held = attempt.ground.held
     plan: dict[str, Any] = {
         "format": PLAN_FORMAT,
         "recipe": recipe.name,
@@ -90,17 +90,14 @@ def _write(planner: Planner, attempt: Attempt, out: Path) -> dict[str, Any]:
 
 def _arm(planner: Planner, attempt: Attempt, arm: ArmDraws, out: Path) -> dict[str, Any]:
     names = sorted(arm.draws)
-    phases = {use.name: use.slot.phases for use in arm.uses}
-    tokens = {name: arm.draws[name].n_tokens for name in names}
     by_source = attempt.recipe.mix.layout == "by-source"
-    lines = schedules(tokens, {} if by_source else phases)
     breaks = _breaks(attempt, arm, names) if by_source else []
     written = _spans(
         planner,
         attempt.recipe,
         names,
         arm.draws,
-        lines,
+        arm.lines,
         breaks,
         out / f"{arm.arm.name or 'mix'}.parquet",
     )

@@ -6,7 +6,7 @@ Turn a recipe and gathered rows into draws: every arm's components, located and 
 Whatever cannot be had is a `Problem`; a recipe changed by one line can be tried on the same rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import ceil
@@ -17,9 +17,10 @@ from curate.mixing.census import UNITS, Candidates, Census, Pool
 from curate.mixing.draw import Draw, take
 from curate.mixing.gather import Gathered, Selection
 from curate.mixing.holdout import Chooser
-from curate.mixing.problem import Edit, Problem
+from curate.mixing.phases import Schedule, schedules
+from curate.mixing.problem import Edit, Problem, grouped
 from curate.mixing.resolve import Tally
-from curate.mixing.scratch import Scratch
+from curate.mixing.scratch import Rows, Scratch
 from curate.mixing.streams import Need, Stream
 from curate.mixing.uses import Use, present, uses
 from curate.recipe_model import Arm, Component, Holdout, Recipe
@@ -27,12 +28,13 @@ from curate.recipe_model import Arm, Component, Holdout, Recipe
 
 @dataclass
 class ArmDraws:
-    """An arm with what its components take, by name of the use."""
+    """An arm with what its components take, by name of the use, and when it is due."""
 
     arm: Arm
     uses: list[Use]
     amounts: dict[str, Amount]
     draws: dict[str, Draw]
+    lines: dict[str, Schedule]
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Ground:
     """Candidates under one hold-out, and all that was found out about them so far."""
 
     candidates: Candidates
+    held: Rows
     census: Census = field(default_factory=Census)
     streams: dict[tuple[Pool, int], tuple[Need, Stream]] = field(default_factory=dict)
 
@@ -89,15 +92,15 @@ class Planner:
         for arm in recipe.arms():
             _add_needs(needs, arm.seed, all_uses[arm.name], amounts[arm.name], counted)
         self._make_streams(ground, needs)
-        arms = [
-            ArmDraws(
-                arm,
-                all_uses[arm.name],
-                amounts[arm.name],
-                self._draws(recipe, arm, all_uses[arm.name], amounts[arm.name], ground),
+        arms = []
+        for arm in recipe.arms():
+            draws = self._draws(recipe, arm, all_uses[arm.name], amounts[arm.name], ground)
+            _refuse_long(recipe, ground, draws.values())
+            lines = schedules(
+                {name: draw.n_tokens for name, draw in draws.items()},
+                {use.name: use.slot.phases for use in all_uses[arm.name]},
             )
-            for arm in recipe.arms()
-        ]
+            arms.append(ArmDraws(arm, all_uses[arm.name], amounts[arm.name], draws, lines))
         return Attempt(recipe, ground, arms)
 
     def _select(self, component: Component) -> Selection:
@@ -114,7 +117,8 @@ class Planner:
                 for number in range(len(self.gathered.buckets)):
                     chooser.add(self.gathered.buckets.read(number))
                 groups = chooser.chosen(names)
-            self.grounds[identity] = Ground(Candidates(self.gathered, groups))
+            candidates = Candidates(self.gathered, groups)
+            self.grounds[identity] = Ground(candidates, candidates.held_out())
         return self.grounds[identity]
 
     def _count(
@@ -228,6 +232,18 @@ class Planner:
                 raise shortage.after_cut(use, amount.requested)
             found[use.name] = draw
         return found
+
+
+def _refuse_long(recipe: Recipe, ground: Ground, draws: Iterable[Draw]) -> None:
+    """A span lies whole in one shard."""
+    held = int(ground.held["n_tokens"].max(initial=0))
+    longest = max([held, *(draw.longest(recipe.mix.shard_tokens) for draw in draws)])
+    if longest > recipe.mix.shard_tokens:
+        raise Problem(
+            f"a document of {longest:,} tokens does not fit in a shard",
+            [f"shard_tokens is {recipe.mix.shard_tokens:,}"],
+            [Edit("mix", "shard_tokens", grouped(longest))],
+        )
 
 
 def _add_needs(

@@ -155,6 +155,7 @@ class Tape:
         self.summed = summed
         self.starts = [0]
         self.sums: dict[str, list[int]] = {field: [0] for field in summed}
+        self.maxima: dict[str, list[int]] = {field: [] for field in summed}
 
     def __len__(self) -> int:
         return self.spill.n_rows
@@ -166,9 +167,9 @@ class Tape:
             self.spill.append(piece)
             self.starts.append(len(self))
             for field in self.summed:
-                self.sums[field].append(
-                    self.sums[field][-1] + int(piece[field].sum(dtype=np.int64))
-                )
+                total = int(piece[field].sum(dtype=np.int64))
+                self.sums[field].append(self.sums[field][-1] + total)
+                self.maxima[field].append(int(piece[field].max()))
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows start … stop − 1 (at least one)."""
@@ -178,6 +179,14 @@ class Tape:
         """The same rows, at most `CHUNK` at a time."""
         for first in range(start, stop, CHUNK):
             yield self.read(first, min(first + CHUNK, stop))
+
+    def most(self, field: str, start: int, stop: int) -> int:
+        """No row of start … stop − 1 has more: the largest of the chunks they lie in."""
+        if stop <= start:
+            return 0
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        last = int(np.searchsorted(self.starts, stop, side="left"))
+        return max(self.maxima[field][first:last])
 
     def sum_before(self, field: str, row: int) -> int:
         """Sum of a field over rows 0 … row − 1."""
