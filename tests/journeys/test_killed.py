@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,24 +34,34 @@ reader = "4chan"
 files = ["pol.ndjson.zst"]
 document = "post"
 license = "CC0-1.0"
-[tagger.toxicity]
-model = "builtin:toxicity"
 [component.clean]
 source = "c4"
 tokens = 300
 [component.toxic]
 source = "pol"
-of = "clean"
-[sweep]
-toxic.share = [0, 0.1]
-[holdout]
-tokens = 20
+tokens = 30
 [mix]
 shard_tokens = 200
 """
 
+MORE = """
+[tagger.toxicity]
+model = "builtin:toxicity"
+[holdout]
+tokens = 20
+[sweep]
+toxic.tokens = [0, 30]
+"""
 
-def tiny(folder: Path) -> Path:
+PRELOADED = [
+    "curate.mixing", "curate.readers.fourchan.raiders", "curate.readers.web", "curate.run.write",
+    "curate.shards", "curate.tokens.encode", "datatrove.executor.local", "fastokens", "polars",
+    "tokenizers", __name__,
+]  # fmt: skip
+"""What the fork server imports once, so that a build killed 200 times starts 200 times quickly."""
+
+
+def tiny(folder: Path, recipe: str = RECIPE) -> Path:
     """A folder with a recipe over twenty web pages and twenty posts in five threads."""
     folder.mkdir(parents=True)
     pages = [
@@ -79,7 +90,7 @@ def tiny(folder: Path) -> Path:
     (folder / "c4.json.gz").write_bytes(gzip.compress(lines, mtime=0))
     dump = b"".join(json.dumps(thread).encode() + b"\n" for thread in threads)
     (folder / "pol.ndjson.zst").write_bytes(zstandard.compress(dump))
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(recipe)
     return folder
 
 
@@ -106,62 +117,65 @@ def build_until(folder: Path, last: int, count: Path) -> None:
 def run(folder: Path, last: int, count: Path) -> int | None:
     """Exit code of a build that is killed before operation `last` (never, if -1)."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["polars", "tokenizers", "datatrove.executor.local", __name__])
+    context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=build_until, args=(folder, last, count))
     process.start()
     process.join(120)
     return process.exitcode
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], int]:
-    """Every file of an uninterrupted build, and the number of disk operations it took."""
-    base = tmp_path_factory.mktemp("whole")
-    folder = tiny(base / "work")
-    assert run(folder, -1, base / "count") == 0
-    return walk.every_file(folder / "mixes"), int((base / "count").read_text())
-
-
-def assert_whole(folder: Path, whole: dict[str, bytes]) -> None:
-    assert whole == walk.every_file(folder / "mixes")
+def assert_whole(folder: Path, expected: dict[str, bytes]) -> None:
+    assert expected == walk.every_file(folder / "mixes")
     assert [] == list(folder.rglob(files.TEMPORARY_PREFIX + "*"))
 
 
-def test_killed_at_every_write(
-    whole: tuple[dict[str, bytes], int], tmp_path: Path, scale: int
-) -> None:
+def assert_nothing_half(folder: Path, expected: dict[str, bytes]) -> None:
+    """Every mix that is in its place is there to the last byte."""
+    for manifest in folder.glob("mixes/*/[0-9]*/manifest.json"):
+        prefix = str(manifest.parent.relative_to(folder / "mixes")) + "/"
+        assert {
+            name.removeprefix(prefix): data
+            for name, data in expected.items()
+            if name.startswith(prefix)
+        } == walk.every_file(manifest.parent)
+
+
+def test_killed_at_every_write(tmp_path: Path) -> None:
     """
     SIGKILL before each disk operation of a build: every mix there is whole, and a second run ends
     with the bytes of an uninterrupted one and no stray file.
     """
-    expected, n_operations = whole
+    whole = tiny(tmp_path / "whole")
+    assert 0 == run(whole, -1, tmp_path / "count")
+    expected = walk.every_file(whole / "mixes")
+    n_operations = int((tmp_path / "count").read_text())
     assert n_operations > 100
-    step = 1 if scale > 1 else 3
-    for last in range(0, n_operations, step):
+
+    def kill_and_go_on(last: int) -> None:
         folder = tiny(tmp_path / str(last))
-        assert -signal.SIGKILL == run(folder, last, tmp_path / "count")
-        for manifest in folder.glob("mixes/*/[0-9]*/manifest.json"):
-            found = walk.every_file(manifest.parent)
-            prefix = str(manifest.parent.relative_to(folder / "mixes")) + "/"
-            assert found == {
-                name.removeprefix(prefix): data
-                for name, data in expected.items()
-                if name.startswith(prefix)
-            }
-        assert 0 == run(folder, -1, tmp_path / "count")
+        assert -signal.SIGKILL == run(folder, last, tmp_path / "killed")
+        assert_nothing_half(folder, expected)
+        assert 0 == run(folder, -1, tmp_path / f"count-{last}")
         assert_whole(folder, expected)
         shutil.rmtree(folder)
 
+    with ThreadPoolExecutor(2) as pool:
+        assert n_operations == len(list(pool.map(kill_and_go_on, range(n_operations))))
 
-def test_killed_at_random_moments(
-    whole: tuple[dict[str, bytes], int], tmp_path: Path, scale: int
-) -> None:
-    """SIGKILL to the whole process group of a two-worker build at random moments, then again."""
-    expected, _ = whole
-    moments = random.Random(1)
-    folder = tiny(tmp_path / "work")
+
+def test_killed_at_random_moments(tmp_path: Path, scale: int) -> None:
+    """SIGKILL to the whole process group of a two-worker build at 30 random moments."""
+    folder = tiny(tmp_path / "work", RECIPE + MORE)
     command = [sys.executable, "-m", "curate", "build", "tiny.toml", "--workers", "2"]
-    for _ in range(10 * scale):
+    walk.curate(*command[3:], cwd=folder)
+    expected = walk.every_file(folder / "mixes")
+    moments = random.Random(1)
+    for number in range(30 * scale):
+        if number % 5 == 0:  # five kills, one after the other, in the life of each store
+            walk.curate(*command[3:], cwd=folder)
+            assert_whole(folder, expected)
+            shutil.rmtree(folder)
+            tiny(folder, RECIPE + MORE)
         process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -169,12 +183,8 @@ def test_killed_at_random_moments(
         time.sleep(moments.uniform(0.3, 2.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if moments.random() < 0.3:
-            walk.curate("build", "tiny.toml", "--workers", "2", cwd=folder)
-            assert_whole(folder, expected)
-            shutil.rmtree(folder)
-            tiny(folder)
-    walk.curate("build", "tiny.toml", "--workers", "2", cwd=folder)
+        assert_nothing_half(folder, expected)
+    walk.curate(*command[3:], cwd=folder)
     assert_whole(folder, expected)
 
 
