@@ -31,7 +31,8 @@ PEERS = {
         "datatrove[io,processing]==0.10.1", "tokenizers", "regex", "orjson",
         "fasttext-numpy2-wheel",
     ],
-    "dolma": ["dolma"],
+    # Newer boto3 and s3fs make the resolver search for hours.
+    "dolma": ["dolma==1.2.1", "boto3==1.26.161", "aiobotocore==2.5.2", "s3fs==2023.6.0"],
 }  # fmt: skip
 MODEL = ROOT / "curate" / "models" / "toxicity.ftz"
 
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument(
         "--tokenizer", type=Path, default=ROOT / "curate/models/demo-tokenizer.json"
     )
+    parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--peers", type=Path, default=ROOT / "build" / "peers")
     parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
@@ -137,7 +139,7 @@ def main() -> None:
         (folder / "input").mkdir()
         dump = folder / "input" / "c4-train.00000-of-00001.json.gz"
         limit = None if options.megabytes is None else options.megabytes * 1_000_000
-        n_bytes = write_c4(dump, options.shared, limit)
+        n_bytes = write_c4(dump, options.shared, options.copies, limit)
         print(f"{n_bytes:,} bytes of text, {dump.stat().st_size:,} compressed; {tokenizer.name}")
         print(f"{'job':<8}{'tool':<22}{'CPU s':>8}{'wall s':>8}", end="")
         print(f"{'MB/core-s':>11}{'ratio':>8}")

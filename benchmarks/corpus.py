@@ -1,11 +1,12 @@
 """
 Turn the real texts beside the checkout into one C4 dump for benchmarks, or invent one without them.
 
-    write_c4(Path("c4.json.gz"), shared=Path("../shared"), n_bytes=None)
+    write_c4(Path("c4.json.gz"), shared=Path("../shared"), copies=3)
     -> bytes of text
 
-With `../shared/data`: C4, reviews, threads and books cut to the lengths of web pages; about 80 MB.
-Without: pages of the sample generator under other seeds, which repeat themselves more.
+With `../shared/data`: C4, reviews, threads and books cut to the lengths of web pages; about 71 MB.
+Without: pages of the sample generator under other seeds, which repeat themselves more. Further
+copies have the lines of every text in another order: other documents of the same words.
 """
 
 import gzip
@@ -25,20 +26,29 @@ import zstandard
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def texts(shared: Path) -> Iterator[str]:
-    """Texts of a few hundred bytes to a few hundred thousand, in a fixed shuffled order."""
+def texts(shared: Path, copies: int = 1, n_bytes: int | None = None) -> Iterator[str]:
+    """Texts of some hundred bytes to some hundred thousand, in a fixed order, up to `n_bytes`."""
     found = list(_real(shared / "data") if (shared / "data").is_dir() else _invented())
-    random.Random(0).shuffle(found)
-    return iter(found)
+    dice = random.Random(0)
+    dice.shuffle(found)
+    total = 0
+    for copy in range(copies):
+        for text in found:
+            if n_bytes is not None and total >= n_bytes:
+                return
+            lines = text.split("\n")
+            if copy:
+                dice.shuffle(lines)
+                lines.append(f"({copy})")
+            yield (text := "\n".join(lines))
+            total += len(text.encode())
 
 
-def write_c4(path: Path, shared: Path, n_bytes: int | None = None) -> int:
-    """Write a gzip file in C4's layout, at most about `n_bytes` of text; return bytes of text."""
+def write_c4(path: Path, shared: Path, copies: int = 1, n_bytes: int | None = None) -> int:
+    """Write a gzip file in C4's layout; return bytes of text."""
     total = 0
     with isal.igzip.open(path, "wb") as file:
-        for number, text in enumerate(texts(shared)):
-            if n_bytes is not None and total >= n_bytes:
-                break
+        for number, text in enumerate(texts(shared, copies, n_bytes)):
             page = {
                 "text": text,
                 "timestamp": "2019-04-21T18:54:04Z",

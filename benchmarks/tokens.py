@@ -34,25 +34,20 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def write_documents(path: Path, shared: Path, n_bytes: int | None) -> int:
+def write_documents(path: Path, shared: Path, copies: int, n_bytes: int | None) -> int:
     """A documents part of the columns that tokenizing reads; returns bytes of text."""
     import polars as pl
 
     from curate import document
 
-    taken: list[str] = []
-    total = 0
-    for text in texts(shared):
-        if n_bytes is not None and total >= n_bytes:
-            break
-        taken.append(text)
-        total += len(text.encode())
+    taken = list(texts(shared, copies, n_bytes))
     frame = pl.DataFrame({"id": [document.text_id(text) for text in taken], "text": taken})
-    frame.with_columns(
+    frame = frame.with_columns(
         key=document.keys(frame["id"]),
         n_bytes=pl.col("text").str.len_bytes().cast(pl.UInt32),
-    ).write_parquet(path, compression="zstd", compression_level=3, row_group_size=65_536)
-    return total
+    )
+    frame.write_parquet(path, compression="zstd", compression_level=3, row_group_size=65_536)
+    return int(frame["n_bytes"].sum())
 
 
 def cpu_seconds(work: Callable[[], object], repeat: int) -> float:
@@ -70,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--tokenizer", default="builtin:demo")
+    parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--engine", action="append", help="default: both")
@@ -85,7 +81,7 @@ def main() -> None:
         folder = Path(name)
         part = folder / "documents.parquet"
         limit = None if options.megabytes is None else options.megabytes * 1_000_000
-        n_bytes = write_documents(part, options.shared, limit)
+        n_bytes = write_documents(part, options.shared, options.copies, limit)
         print(f"{n_bytes:,} bytes of text, tokenizer {tokenizer.name}; MB per core-second")
         print(f"{'engine':<12}{'engine':>9}{'read':>9}{'stage':>9}{'stage/engine':>14}{'MiB':>7}")
         read = cpu_seconds(

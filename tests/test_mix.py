@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,6 +206,21 @@ def test_a_state_of_another_length_is_refused(mix: Mix) -> None:
         mix.windows(30).stream().load_state_dict(mix.windows(31).stream().state_dict())
 
     assert ["length: 31 there, 30 here"] == caught.value.details
+
+
+def test_a_column_once_for_each_token(mix: Mix) -> None:
+    """A tag of the spans, and a question about them, are arrays as long as the shard."""
+    spans = mix.spans().collect()
+    for number, shard in enumerate(mix.shards):
+        mine = spans.filter(pl.col("shard") == number)
+        scores = mix.per_token(number, "toxicity")
+        clean = mix.per_token(number, pl.col("component") == "clean")
+
+        assert shard["n_tokens"] == len(scores) == len(clean)
+        for row in mine.iter_rows(named=True):
+            place = slice(row["start"], row["start"] + row["n_tokens"])
+            assert {row["toxicity"]} == set(scores[place].tolist())
+            assert {row["component"] == "clean"} == set(clean[place].tolist())
 
 
 def test_windows_that_do_not_advance_are_refused(mix: Mix) -> None:

@@ -136,6 +136,17 @@ class Mix:
         """
         return Windows(self, length, overlap)
 
+    def per_token(self, number: int, column: "str | pl.Expr") -> npt.NDArray[Any]:
+        """
+        A column of a shard's spans, once for each of their tokens: shape (n_tokens,).
+
+        For weights and masks of a loss, by score or by component, with nothing more on disk:
+        `mix.per_token(0, "toxicity")`, `mix.per_token(0, pl.col("component") != "toxic")`.
+        """
+        first, end = self.first_spans[number : number + 2].tolist()
+        values = self.spans().slice(first, end - first).select(column, "n_tokens").collect()
+        return np.repeat(values.to_series(0).to_numpy(), values["n_tokens"].to_numpy())
+
     def tokenizer(self) -> "Tokenizer":
         """The tokenizer of the mix, from its own folder; IntegrityError if it is not the one."""
         from curate import tokenizer

@@ -90,7 +90,11 @@ class Fast:
         import fastokens
 
         self.version = version("fastokens")
-        self._encoder: Any = fastokens.Tokenizer.from_json_str(_dense(tokenizer))
+        text = tokenizer.engine_json()
+        try:
+            self._encoder: Any = fastokens.Tokenizer.from_json_str(text)
+        except ValueError:
+            self._encoder = fastokens.Tokenizer.from_json_str(_dense(text))
 
     def encode(self, texts: list[str]) -> tuple[Ids, Offsets]:
         """See `Engine.encode`."""
@@ -98,16 +102,13 @@ class Fast:
         return np.frombuffer(ids, "<u4"), np.frombuffer(offsets, "<u8").astype(np.int64)
 
 
-def _dense(tokenizer: Tokenizer) -> str:
-    """The engine's json; ids that no entry has get one that no text gives, as fastokens wants."""
-    text = tokenizer.engine_json()
+def _dense(text: str) -> str:
+    """A tokenizer.json whose missing ids have entries that no text gives, as fastokens wants."""
     record = json.loads(text)
     vocabulary = (record.get("model") or {}).get("vocab")
     if not isinstance(vocabulary, dict):
         return text
     missing = set(range(max(vocabulary.values(), default=0))).difference(vocabulary.values())
-    if not missing:
-        return text
     vocabulary.update({f"\0{id_}": id_ for id_ in sorted(missing)})
     return json.dumps(record, ensure_ascii=False)
 
