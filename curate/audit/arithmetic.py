@@ -69,7 +69,8 @@ def _component(mix: Opened, said: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _equal(
         f"{where}.residual", said=said["residual"], found=delivered - said["requested"]
     )
-    exact = said["unit"] == "tokens" and not mix.is_holdout
+    exact = said["unit"] == "tokens" and mix.content["layout"] == "interleaved"
+    exact &= not mix.is_holdout  # which takes whole groups
     if said["residual"] < 0 or (exact and said["residual"]):
         what = "a token budget is met exactly" if exact else "less than was asked for"
         yield Finding("manifest", MANIFEST, f"{where}.residual", what)

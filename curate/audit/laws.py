@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 def check(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
     """Findings about order, ranks, cuts, overlap and deviation of all spans in stream order."""
     names = sorted(c["name"] for c in mix.content["components"])
-    yield from _overlap(spans)
+    yield from _overlap(mix, spans)
     for name in names:
         yield from _ranks(mix, spans, name)
     pieces = _schedules(mix, spans)
@@ -51,17 +51,21 @@ def _lengths(spans: "pl.DataFrame") -> "Positions":
     return lengths
 
 
-def _overlap(spans: "pl.DataFrame") -> Iterator[Finding]:
-    """A document belongs to one component, and is in it once an epoch."""
+def _overlap(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
+    """A document belongs to one component, and is in the mix once an epoch."""
     import polars as pl
 
-    shared = (
-        spans.group_by("key").agg(pl.col("component").n_unique()).filter(pl.col("component") > 1)
-    )
+    # Components that draw on one pool one after the other (controls) may share its documents.
+    pools = {
+        name: f"{facts['source']} {facts.get('where', '')}"
+        for name, facts in mix.origin["components"].items()
+    }
+    pool = pl.col("component").replace_strict(pools, default=pl.col("component"))
+    shared = spans.group_by("key").agg(pool.n_unique().alias("n")).filter(pl.col("n") > 1)
     if shared.height:
         what = f"{shared.height:,} documents are in more than one component"
         yield Finding("order", SPANS, f"key {min(shared['key']).hex()}", what)
-    twice = spans.select("component", "epoch", "key").is_duplicated()
+    twice = spans.select("epoch", "key").is_duplicated()
     if twice.any():
         row = int(twice.arg_true()[0])
         what = f"{int(twice.sum()):,} spans of documents that are in an epoch more than once"
@@ -100,14 +104,15 @@ def _ranks(mix: Opened, spans: "pl.DataFrame", name: str) -> Iterator[Finding]:
 
 
 def _epochs(mix: Opened, mine: "pl.DataFrame", name: str) -> Iterator[Finding]:
-    """Every epoch but the last holds every eligible document."""
+    """Every epoch between the first and the last holds every eligible document."""
     facts = mix.origin["components"].get(name)
     counts = mine.group_by("epoch").len().sort("epoch").rows()
     if facts is None:
         return
     for number, (epoch, n) in enumerate(counts):
         full = facts["eligible"]["n_documents"]
-        if epoch != number or (n != full if number < len(counts) - 1 else n > full):
+        inner = 0 < number < len(counts) - 1
+        if epoch != counts[0][0] + number or (n != full if inner else n > full):
             what = f"epoch {epoch} has {n:,} documents, {full:,} are eligible"
             yield Finding("order", SPANS, f"component {name}", what)
 

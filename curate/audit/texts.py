@@ -57,13 +57,19 @@ def whole_documents(spans: "pl.DataFrame") -> "pl.Series":
     """Whether each span holds exactly the text of one document: Boolean of the same length."""
     import polars as pl
 
-    base = pl.when(pl.col("url").is_not_null()).then(
+    plain = ~pl.col("cut") & (pl.col("first") == 0) & (pl.col("n_inserted") == 0)
+    return spans.select(whole=plain)["whole"] & ~pieces(spans)
+
+
+def pieces(spans: "pl.DataFrame") -> "pl.Series":
+    """Whether each span is of a piece of a document: Boolean of the same length."""
+    import polars as pl
+
+    web = pl.when(pl.col("url").is_not_null()).then(
         # A web id is `<url>#<16 hex>`; a piece's has `#<k>` after that.
         pl.col("id").str.len_bytes() > pl.col("url").str.len_bytes() + 17
     )
-    piece = base.otherwise(pl.col("id").str.contains("#", literal=True))
-    plain = ~pl.col("cut") & (pl.col("first") == 0) & (pl.col("n_inserted") == 0)
-    return spans.select(whole=plain & ~piece)["whole"]
+    return spans.select(piece=web.otherwise(pl.col("id").str.contains("#", literal=True)))["piece"]
 
 
 def check(
