@@ -19,13 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from curate.taggers import corpora  # noqa: E402
-from curate.taggers.training import TrainingRecipe  # noqa: E402
+from curate.taggers.training import TrainingRecipe, labelled  # noqa: E402
 
 HATE_SETS = ("stormfront", "hatemoji", "toxigen")  # whose toxic rows all attack a group
 CLASSES = ["toxicity", "identity_attack"]
@@ -33,11 +30,9 @@ UNKNOWN = -1.0
 
 
 def examples(data: Path, n_rows: int, seed: int) -> list[tuple[str, float, float]]:
-    """(text, toxicity, identity_attack or UNKNOWN) of the train split; all rows if `n_rows` is 0."""
+    """(text, toxicity, identity_attack or UNKNOWN) of the train split; all if `n_rows` is 0."""
     recipe = TrainingRecipe.load(ROOT / "recipes/taggers/toxicity.toml")
-    table, _ = corpora.rows(recipe.sets, data)
-    table = corpora.committed(table, pl.read_parquet(recipe.splits))
-    train = table.filter(split="train").select("set", "text", "toxic")
+    train = labelled(recipe, data).filter(split="train").select("set", "text", "toxic")
     draw = random.Random(seed)
     made = []
     for name, text, toxic in train.iter_rows():
@@ -51,11 +46,11 @@ def examples(data: Path, n_rows: int, seed: int) -> list[tuple[str, float, float
 
 
 def pieces(text: str, draw: random.Random) -> list[str]:
-    """Three pieces of a long text, of 8 to 100 words."""
+    """Two pieces of a long text, of 4 to 60 words."""
     words = text.split()
     made = []
-    for _ in range(3):
-        length = round(math.exp(draw.uniform(math.log(8), math.log(100))))
+    for _ in range(2):
+        length = round(math.exp(draw.uniform(math.log(4), math.log(60))))
         start = draw.randrange(max(1, len(words) - length))
         made.append(" ".join(words[start : start + length]))
     return made
@@ -68,10 +63,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="folder of MiniLM; default: the package's")
     parser.add_argument("--rows", type=int, default=0, help="training rows; 0 is all")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--tokens", type=int, default=128, help="longest training text")
-    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--tokens", type=int, default=80, help="longest training text")
+    parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--layers", type=int, default=6, help="layers kept of the six")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=7)
@@ -144,7 +139,9 @@ def fine_tune(model: Any, tokenizer: Any, rows: list[Any], options: Any) -> None
         draw.shuffle(batches)
         for batch in batches:
             padded = tokenizer.pad(
-                {"input_ids": [encoded["input_ids"][n] for n in batch]}, return_tensors="pt"
+                {"input_ids": [encoded["input_ids"][n] for n in batch]},
+                pad_to_multiple_of=8,  # few shapes: kernels are compiled for each
+                return_tensors="pt",
             )
             wanted = torch.tensor([rows[n][1:] for n in batch])
             with torch.autocast("cpu", torch.bfloat16):

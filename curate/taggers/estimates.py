@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    _Pairs = tuple[tuple[Floats, Floats], tuple[Floats, Floats]]
 
 RESAMPLES = 1_000
 LEVEL = Fraction(95, 100)
@@ -91,6 +92,7 @@ def toxic_share(
     tokens: "npt.ArrayLike | None" = None,
     groups: "npt.ArrayLike | None" = None,
     known: Known | None = None,
+    selected: bool = False,
     seed: int = 0,
     n_resamples: int = RESAMPLES,
 ) -> Share:
@@ -99,6 +101,11 @@ def toxic_share(
 
     `tokens` are needed for unit tokens; `groups` (n,) are resampled whole, default each document.
     Without `known` the share is the apparent one and its interval that of the sample alone.
+
+    Where the documents were `selected` by the score that flags them (a component with
+    `toxicity < 0.5`), sensitivity and specificity are not those of the source; then `known` must be
+    of the selected documents too, and the share is the flagged part times the toxic share among
+    known flagged ones, plus the rest times that among known others. Without selection both are one.
     """
     import numpy as np
 
@@ -113,12 +120,19 @@ def toxic_share(
     share, spread = apparent, (times @ of_flagged) / (times @ of_all)
     method, n_known, accuracy = "apparent share; percentile bootstrap over groups", 0, ("", "")
     if known is not None:
-        sensitivity, specificity, spreads = _accuracy(known, draw, n_resamples)
-        method = "Rogan-Gladen; percentile bootstrap over groups of both samples"
-        share = rogan_gladen(apparent, sensitivity, specificity)
-        spread = rogan_gladen(spread, *spreads)
         n_known = len(np.asarray(known.truth))
-        accuracy = (decimal(sensitivity[0]), decimal(specificity[0]))
+        method = "percentile bootstrap over groups of both samples"
+        if selected:
+            method = f"known shares of flagged and unflagged; {method}"
+            (flagged, others), (more_flagged, more_others) = _predictive(known, draw, n_resamples)
+            share = apparent * flagged + (1 - apparent) * others
+            spread = spread * more_flagged + (1 - spread) * more_others
+        else:
+            method = f"Rogan-Gladen; {method}"
+            (sensitivity, specificity), spreads = _accuracy(known, draw, n_resamples)
+            share = rogan_gladen(apparent, sensitivity, specificity)
+            spread = rogan_gladen(spread, *spreads)
+            accuracy = (decimal(sensitivity[0]), decimal(specificity[0]))
     tail = float(1 - LEVEL) / 2
     low, high = np.quantile(spread, [tail, 1 - tail]) if n_resamples else (share[0], share[0])
     return Share(
@@ -182,26 +196,47 @@ def table(
     ]
 
 
-def _accuracy(
-    known: Known, draw: "np.random.Generator", n_resamples: int
-) -> "tuple[Floats, Floats, tuple[Floats, Floats]]":
+def _accuracy(known: Known, draw: "np.random.Generator", n_resamples: int) -> "_Pairs":
     """Sensitivity and specificity (1,), and their resamples."""
+    truth, flag, weight = _columns(known)
+    toxic, clean = weight * truth, weight * (1 - truth)
+    if toxic.sum() == 0 or clean.sum() == 0:
+        raise InputError("the documents with a known label are all toxic or all clean")
+    return _ratios([toxic * flag, toxic, clean * (1 - flag), clean], known, draw, n_resamples)
+
+
+def _predictive(known: Known, draw: "np.random.Generator", n_resamples: int) -> "_Pairs":
+    """Toxic share among known flagged and among other documents (1,), and their resamples."""
+    truth, flag, weight = _columns(known)
+    flagged, others = weight * flag, weight * (1 - flag)
+    return _ratios([flagged * truth, flagged, others * truth, others], known, draw, n_resamples)
+
+
+def _columns(known: Known) -> "tuple[Floats, Floats, Floats]":
     import numpy as np
 
-    truth, flag = np.asarray(known.truth, np.float64), np.asarray(known.flags, np.float64)
-    weight = np.ones(len(truth)) if known.weights is None else np.asarray(known.weights)
-    toxic, clean = weight * truth, weight * (1 - truth)
-    sums, _ = _summed([toxic * flag, toxic, clean * (1 - flag), clean], known.groups, draw)
-    if sums[1].sum() == 0 or sums[3].sum() == 0:
-        raise InputError("the documents with a known label are all toxic or all clean")
+    truth = np.asarray(known.truth, np.float64)
+    weight = np.ones(len(truth)) if known.weights is None else np.asarray(known.weights, np.float64)
+    return truth, np.asarray(known.flags, np.float64), weight
+
+
+def _ratios(
+    columns: "Sequence[Floats]", known: Known, draw: "np.random.Generator", n_resamples: int
+) -> "_Pairs":
+    """Σ first / Σ second and Σ third / Σ fourth (1,), and the same of each resample."""
+    import numpy as np
+
+    sums, _ = _summed(columns, known.groups, draw)
     times = _times(len(sums[0]), draw, n_resamples)
-    found = [np.array([sums[n].sum() / sums[n + 1].sum()]) for n in (0, 2)]
-    spreads = []
-    for n, value in zip((0, 2), found, strict=True):
+    found, spreads = [], []
+    for n in (0, 2):
+        whole = sums[n + 1].sum()
+        value = np.array([sums[n].sum() / whole if whole > 0 else 0.0])
         above, below = times @ sums[n], times @ sums[n + 1]
-        # A resample without one of the classes tells nothing of it: it keeps the value found.
+        # A resample with nothing to divide by tells nothing: it keeps the value found.
         spreads.append(np.where(below > 0, above / np.where(below > 0, below, 1), value))
-    return found[0], found[1], (spreads[0], spreads[1])
+        found.append(value)
+    return (found[0], found[1]), (spreads[0], spreads[1])
 
 
 def _summed(
