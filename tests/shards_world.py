@@ -56,7 +56,11 @@ class World:
 
     def write(self, spans: list[Span], out: Path, **options: Any) -> dict[str, Any]:
         """Plan these spans and write their mix."""
-        settings = {key: options.pop(key) for key in ("shard_tokens", "names") if key in options}
+        settings = {
+            key: options.pop(key)
+            for key in ("shard_tokens", "names", "by_source")
+            if key in options
+        }
         facts = self.plan(spans, **settings)
         return shards.write_mix(
             **{
@@ -74,17 +78,23 @@ class World:
         )
 
     def plan(
-        self, spans: list[Span], *, shard_tokens: int = 2**28, names: list[str] | None = None
+        self,
+        spans: list[Span],
+        *,
+        shard_tokens: int = 2**28,
+        names: list[str] | None = None,
+        by_source: bool = False,
     ) -> dict[str, Any]:
         """Write `mix.parquet`; returns the arm's object of plan.json."""
         names = names or sorted({s.document.component for s in spans})
         rows, shard, filled = [], 0, 0
         for span in spans:
-            if filled and filled + len(span.ids) > shard_tokens:
+            component = names.index(span.document.component)
+            begins = by_source and bool(rows) and rows[-1][0] != component
+            if filled and (begins or filled + len(span.ids) > shard_tokens):
                 shard, filled = shard + 1, 0
             filled += len(span.ids)
             part, row = self.places[span.document.id]
-            component = names.index(span.document.component)
             rows.append((component, part, row, span.epoch, 0, len(span.ids), span.cut, 0, shard))
         pl.DataFrame(rows, schema=PLAN, orient="row").write_parquet(self.folder / "mix.parquet")
         total = sum(len(s.ids) for s in spans)

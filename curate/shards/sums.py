@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import files
+from curate.errors import IntegrityError
 
 NAME = "SHA256SUMS"
 MANIFEST = "manifest.json"
@@ -75,3 +76,19 @@ def _names(folder: Path) -> Iterator[str]:
             relative = (Path(place) / name).relative_to(folder).as_posix()
             if relative not in (NAME, MANIFEST) and not name.startswith(files.TEMPORARY_PREFIX):
                 yield relative
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """
+    What SHA256SUMS says: relative name → sha256 in hex.
+
+    Raises IntegrityError if it is missing or not of the form that `sums` writes.
+    """
+    try:
+        text = (folder / NAME).read_text()
+    except FileNotFoundError:
+        raise IntegrityError(f"{folder / NAME} is missing") from None
+    pairs = [row.split("  ", 1) for row in text.splitlines()]
+    if any(len(pair) != 2 or len(pair[0]) != 64 for pair in pairs):
+        raise IntegrityError(f"{folder / NAME} is damaged")
+    return {name: digest for digest, name in pairs}
