@@ -54,6 +54,7 @@ from curate.recipe_model import (
 )
 from curate.recipe_read import Table, nearest
 from curate.recipe_read import parse as parse_toml
+from curate.recipe_schema import LAYOUTS, MAX_SHARD_TOKENS, OVERLAPS
 
 __all__ = [
     "Arm",
@@ -71,9 +72,6 @@ __all__ = [
     "parse",
 ]
 
-LAYOUTS = ("interleaved", "by-source")
-OVERLAPS = ("error", "first")
-MAX_SHARD_TOKENS = 2**30
 MAX_RECIPE_BYTES = 1 << 20
 _TABLES = ("tokenizer", "source", "tagger", "component", "mix", "sweep", "control", "holdout")
 

@@ -40,7 +40,8 @@ def read(table: Table, sources: Sequence[str]) -> Component:
         try:
             where = parse_where(table.string("where"))
         except WhereError as error:
-            raise table.error("where", f"cannot be read: {error}") from None
+            hint = 'For example: where = "toxicity < 0.5"'
+            raise table.error("where", f"cannot be read: {error}", hint) from None
     budget = _budget(table)
     if "of" in table and budget is not None and budget.kind != "share":
         raise table.error("of", "goes with share only", "Leave it out.")
@@ -117,8 +118,8 @@ def check_budgets(top: Table, present: list[Component], total: int | None) -> No
         )
     if total is None and not any(kind in BUDGETS[:4] for kind in kinds):
         raise top.error(
-            "component",
-            "no component has an absolute budget",
+            "",
+            "has no component with an absolute budget",
             "Give one tokens = …, or fix the total: [mix] tokens = …",
         )
     for component in present:

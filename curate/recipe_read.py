@@ -94,7 +94,7 @@ class Table:
     def error(self, key: str, reason: str, hint: str = "") -> RecipeError:
         """The error about `key` (or, if empty, about the table itself)."""
         keys = (*self.keys, key) if key else self.keys
-        line = _line_of(self.text, keys)
+        line = _line_of(self.text, keys) if keys else None
         place = f"{self.path}:{line}" if line else str(self.path)
         return RecipeError(f"{place}: {'.'.join(keys) or 'the recipe'} {reason}", hint=hint)
 
@@ -175,7 +175,7 @@ class Table:
         """A whole number that must be there; 1e9 is one."""
         value = self.exact(key)
         if value.denominator != 1:
-            raise self.error(key, f"must be a whole number, not {value}")
+            raise self.error(key, f"must be a whole number, not {value}", f"Write: {key} = 1_000")
         if not least <= value <= most:
             raise self.error(key, f"must be from {least:,} to {most:,}, not {int(value):,}")
         return int(value)
