@@ -13,7 +13,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 import zstandard
 
 from curate import files
@@ -50,7 +49,7 @@ model = "builtin:toxicity"
 [holdout]
 tokens = 20
 [sweep]
-toxic.tokens = [0, 30]
+seed = [7, 8]
 """
 
 PRELOADED = [
