@@ -15,6 +15,7 @@ weights stay on the disk. (`torch.load(weights_only=True)` then loads them, in `
     curate.errors.InputError: the checkpoint would call builtins.print, and is not read
 """
 
+import io
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ _SHELLS = {
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
 }
+_LARGEST = 64 << 20  # bytes of the pickled part, which holds no weights
 _LEGACY_PREAMBLE = 3  # pickles before the object in the format before torch 1.6
 
 
@@ -49,7 +51,9 @@ class _Shell(dict[Any, Any]):
         pass
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
+    """The standard library's reader in Python: the one in C takes memory a file asks it to."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _SHELLS or (module == "torch" and name.endswith("Storage")):
             return _Shell
@@ -120,7 +124,9 @@ def _zipped(path: Path) -> Any:
             names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if len(names) != 1:
                 raise InputError(f"{path.name} is not a Detoxify checkpoint")
-            with archive.open(names[0]) as file:
-                return plain(file)
+            entry = archive.getinfo(names[0])
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > _LARGEST:
+                raise InputError(f"{path.name} is not a Detoxify checkpoint: compressed or too big")
+            return plain(io.BytesIO(archive.read(entry)))
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
         raise InputError(f"{path.name} is damaged", details=[type(error).__name__]) from None

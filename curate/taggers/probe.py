@@ -87,8 +87,10 @@ def parsed(path: Path) -> fasttext_file.Header:
     """The header of a fastText file; InputError if it is not one."""
     if path.is_dir() or path.stat().st_size == 0:
         raise InputError(f"{path.name} is not a fastText model: it is a folder or empty")
-    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        return fasttext_file.header(data)
+    with open(path, "rb") as file:
+        # Not closed by hand: an error's traceback still holds views of it.
+        data = mmap(file.fileno(), 0, access=ACCESS_READ)
+    return fasttext_file.header(data)
 
 
 def judged(declaration: Mapping[str, Any]) -> Any:
