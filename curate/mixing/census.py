@@ -124,15 +124,6 @@ class Candidates:
         found = [(rows := buckets.read(n))[self.groups.holds(rows)] for n in range(len(buckets))]
         return np.concatenate(found)
 
-    def whole(self) -> list[Count]:
-        """Totals per source of these rows and those held out."""
-        totals = [Count() for _ in self.gathered.sources]
-        for number in range(len(self.gathered.buckets)):
-            rows = self.gathered.buckets.read(number)
-            for source, total in enumerate(totals):
-                _add(total, rows[rows["source"] == source])
-        return totals
-
 
 def piece_words(rows: Rows) -> rank.Words:
     """The (n, 2) words of the keys that rank: of the piece where documents were split."""
@@ -170,7 +161,7 @@ def count(
             mine = rows[f"o{selection.number}"][rows["source"] == selection.source]
             census.outcomes[selection] += np.bincount(mine, minlength=256)
         for pool in sums:
-            _add(census.pools[pool], rows[view.eligible(pool)])
+            add(census.pools[pool], rows[view.eligible(pool)])
         for pool, seed in new_pools:
             _bin(census.pools[pool].reach[seed], rows[view.eligible(pool)], seed)
         for one, other in new_pairs:
@@ -181,7 +172,8 @@ def count(
             census.untaken[union] += np.bincount(left[f"o{union[0].number}"], minlength=256)
 
 
-def _add(total: Count, rows: Rows) -> None:
+def add(total: Count, rows: Rows) -> None:
+    """Count rows."""
     total.documents += len(rows)
     total.tokens += int(rows["n_tokens"].sum(dtype=np.int64))
     total.bytes += int(rows["n_bytes"].sum(dtype=np.int64))

@@ -178,6 +178,5 @@ def _holdout(planner: Planner, attempt: Attempt, held: Rows, out: Path) -> dict[
     breaks = list(accumulate(draws[name].n_spans for name in names)) if by_source else []
     path = out / "holdout.parquet"
     written = _spans(planner, recipe, names, draws, lines, breaks, path)
-    whole = attempt.ground.candidates.whole()
-    counts = dict(zip(gathered.sources, whole, strict=True))
+    counts = dict(zip(gathered.sources, planner.whole, strict=True))
     return describe.holdout(recipe, names, draws, written, held, counts)

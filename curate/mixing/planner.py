@@ -13,10 +13,10 @@ from math import ceil
 
 from curate.mixing import budget, census, shortage, streams
 from curate.mixing.amounts import Amount
-from curate.mixing.census import UNITS, Candidates, Census, Pool
+from curate.mixing.census import UNITS, Candidates, Census, Count, Pool
 from curate.mixing.draw import Draw, take
 from curate.mixing.gather import Gathered, Selection
-from curate.mixing.holdout import Chooser
+from curate.mixing.holdout import Chooser, Groups
 from curate.mixing.phases import Schedule, schedules
 from curate.mixing.problem import Edit, Problem, grouped
 from curate.mixing.resolve import Tally
@@ -63,6 +63,8 @@ class Planner:
     gathered: Gathered
     tally: Tally
     scratch: Scratch
+    whole: list[Count] = field(default_factory=list)
+    """Per source, what a hold-out chooses from."""
     grounds: dict[tuple[Holdout | None, int], Ground] = field(default_factory=dict)
 
     def attempt(self, recipe: Recipe) -> Attempt:
@@ -109,17 +111,23 @@ class Planner:
     def _ground(self, recipe: Recipe) -> Ground:
         identity = (recipe.holdout, recipe.seed)
         if identity not in self.grounds:
-            groups = None
-            if recipe.holdout is not None:
-                names = self.gathered.sources
-                held = [names.index(name) for name in recipe.holdout.sources]
-                chooser = Chooser(held, tokens=recipe.holdout.tokens, seed=recipe.seed)
-                for number in range(len(self.gathered.buckets)):
-                    chooser.add(self.gathered.buckets.read(number))
-                groups = chooser.chosen(names)
-            candidates = Candidates(self.gathered, groups)
+            candidates = Candidates(self.gathered, self._groups(recipe))
             self.grounds[identity] = Ground(candidates, candidates.held_out())
         return self.grounds[identity]
+
+    def _groups(self, recipe: Recipe) -> Groups | None:
+        if recipe.holdout is None:
+            return None
+        names = self.gathered.sources
+        held = [names.index(name) for name in recipe.holdout.sources]
+        chooser = Chooser(held, tokens=recipe.holdout.tokens, seed=recipe.seed)
+        self.whole = [Count() for _ in names]
+        for number in range(len(self.gathered.buckets)):
+            rows = self.gathered.buckets.read(number)
+            chooser.add(rows)
+            for source, total in enumerate(self.whole):
+                census.add(total, rows[rows["source"] == source])
+        return chooser.chosen(names)
 
     def _count(
         self,

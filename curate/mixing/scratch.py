@@ -82,6 +82,8 @@ class _Spill:
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows start … stop − 1."""
+        if len(self.memory) > 1 and not self.on_disk:
+            self.memory = [np.concatenate(self.memory)]
         parts: list[Rows] = []
         if start < self.on_disk:
             n_rows = min(stop, self.on_disk) - start
