@@ -374,7 +374,7 @@ def test_progress_counts_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     whole = encode(tmp_path, texts)[2]
     told: list[int] = []
     monkeypatch.setattr("curate.tokens.batches.BATCH_BYTES", 32)
-    monkeypatch.setattr("curate.tokens.batches.ROW_GROUP", 7)
+    monkeypatch.setattr("curate.tokens.batches.READ_BYTES", 70)
     facts = encode(tmp_path, texts, progress=told.append)[2]
 
     assert whole == facts

@@ -1,8 +1,8 @@
 """
 Turn a part of documents into batches of about two megabytes of text, in order.
 
-One row group is in memory at a time. Where batches are cut decides nothing: each document is
-encoded alone.
+Some tens of megabytes are in memory at a time, whatever the row groups. Where batches are cut
+decides nothing: each document is encoded alone.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ import polars as pl
 
 from curate import document
 
-ROW_GROUP = 65_536
-"""Rows read at once: those of a documents part's row groups (docs/format.md §3.1)."""
+READ_BYTES = 48 << 20
+"""Text read at once. Parquet pages are skipped cheaply, so this costs no time over a row group."""
 
 BATCH_BYTES = 2 << 20
 """Text given to an engine at once: fits a core's caches, and the reference's appetite."""
@@ -40,10 +40,15 @@ def n_rows(documents: Path) -> int:
 def batches(documents: Path) -> Iterator[Batch]:
     """The part, about BATCH_BYTES of text at a time."""
     scan = pl.scan_parquet(documents, glob=False).select("id", "key", "text", "n_bytes")
-    for first in range(0, n_rows(documents), ROW_GROUP):
-        frame = scan.slice(first, ROW_GROUP).collect()
+    n_bytes = scan.select("n_bytes").collect().to_series().to_numpy()
+    for first, end in pairwise(_borders(n_bytes, READ_BYTES)):
+        frame = scan.slice(first, end - first).collect()
         words = document.key_words(frame["key"])[:, 0]
-        number = np.cumsum(frame["n_bytes"].to_numpy(), dtype=np.int64) // BATCH_BYTES
-        borders = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), frame.height]
-        for start, end in pairwise(borders):
-            yield Batch(first + start, frame.slice(start, end - start), words[start:end])
+        for a, b in pairwise(_borders(n_bytes[first:end], BATCH_BYTES)):
+            yield Batch(first + a, frame.slice(a, b - a), words[a:b])
+
+
+def _borders(n_bytes: npt.NDArray[np.uint32], limit: int) -> list[int]:
+    """Where to cut rows so that a stretch has about `limit` bytes: 0 … number of rows."""
+    number = np.cumsum(n_bytes, dtype=np.int64) // limit
+    return sorted({0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(n_bytes)})
