@@ -51,6 +51,8 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
         for stage in STAGES[: STAGES.index(order.until) + 1]:
             if stage in ("read", "tag", "tokenize"):
                 _run_stage(job, stage, order, listen)
+                if stage == "tag":
+                    _run_stage(job, "calibrate", order, listen)
             elif stage == "plan":
                 plan_of(job, listen)
             else:
@@ -119,6 +121,7 @@ def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> N
     make = {
         "read": stages.read_tasks,
         "tag": stages.tag_tasks,
+        "calibrate": stages.calibrate_tasks,
         "tokenize": stages.tokenize_tasks,
     }[stage]
     tasks = make(job)
@@ -141,7 +144,7 @@ def plan_of(job: Any, listen: events.Listener = events.ignore) -> tuple[Path, Ma
     """The folder and the facts of a job's plan, made if it is not there (no pools: exit 5)."""
     import orjson
 
-    from curate import mixing
+    from curate import mixing, taggers
     from curate.run.job import Missing
 
     try:
@@ -156,7 +159,7 @@ def plan_of(job: Any, listen: events.Listener = events.ignore) -> tuple[Path, Ma
         "format": mixing.FORMAT,
         "recipe": digest(job.recipe.text.encode()),
         "tokens": fingerprint(job.tokens_declaration),
-        "taggers": {name: fingerprint(told) for name, told in job.taggers.items()},
+        "taggers": {name: taggers.identity(told) for name, told in job.taggers.items()},
         "readers": {name: fingerprint(told) for name, told in job.readers.items()},
         "parts": {source: [part.name for part in found] for source, found in parts.items()},
         "resolved": dict(job.lock.resolved),

@@ -34,8 +34,12 @@ class Job:
 
     def tags(self, source: str, tagger: str) -> Path:
         """Folder of a tagger's columns about a source."""
+        declared = taggers.identity(self.taggers[tagger])
+        if "calibrates" in declared:
+            # A calibrated score rests on a sample of the whole source, not of one part.
+            declared["parts"] = self.part_names(source)
         return self.store.tags(
-            source, fingerprint(self.readers[source]), tagger, fingerprint(self.taggers[tagger])
+            source, fingerprint(self.readers[source]), tagger, fingerprint(declared)
         )
 
     def tokens(self, source: str) -> Path:
@@ -161,8 +165,6 @@ def write_lock(path: Path, found: locks.Lock) -> None:
 
 
 def tagger_declarations(loaded: recipe.Recipe) -> dict[str, dict[str, Any]]:
-    """Tagger name → canonical declaration, by name."""
-    return {
-        name: taggers.declare(name, told.options, where=f"[tagger.{name}]")
-        for name, told in sorted(loaded.taggers.items())
-    }
+    """Tagger name → canonical declaration, those that calibrate others last."""
+    tables = {name: told.options for name, told in loaded.taggers.items()}
+    return taggers.declare_all(tables, where=loaded.path.name)

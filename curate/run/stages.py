@@ -3,6 +3,7 @@ Turn what a job still lacks into the tasks of each stage.
 
     read      one task per input file    → documents parts
     tag       one task per part, tagger  → tag parts
+    calibrate one task per source, dear tagger → tag parts of a sample, and calibrated scores
     tokenize  one task per part          → token pool parts
     write     one task per arm           → a finished mix
 
@@ -69,6 +70,21 @@ class Tag(Step):
         taggers.tag_part(documents, declaration, out=out, part=part, progress=progress)
 
 
+class Calibrate(Step):
+    """Task i: calibrate a cheap tagger over one source by a dear one on a sample."""
+
+    name = "calibrate"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[tuple[list[tuple[str, Path, Path]], dict[str, Any], Path]] = []
+
+    def run_task(self, rank: int, progress: Progress) -> None:
+        """Calibrate over one source."""
+        parts, declaration, out = self.sources[rank]
+        taggers.calibrate_source(parts, declaration, out=out, progress=progress)
+
+
 class Tokenize(Step):
     """Task i: tokenize part i of `parts`."""
 
@@ -118,6 +134,8 @@ def tag_tasks(job: Job) -> Tasks:
     tasks = Tasks("tag", " documents", step)
     for source, part, n_documents in _parts(job):
         for tagger, declaration in job.taggers.items():
+            if "calibrates" in declaration:
+                continue
             out = job.tags(source, tagger)
             if read_receipt(out, part) is not None:
                 tasks.n_done += 1
@@ -126,6 +144,26 @@ def tag_tasks(job: Job) -> Tasks:
             step.parts.append((documents, part, declaration, out))
             tasks.names.append(f"{tagger} of {source}: {part}")
             tasks.amounts.append(n_documents)
+    return tasks
+
+
+def calibrate_tasks(job: Job) -> Tasks:
+    """Sources over which some dear tagger has not calibrated a cheap one."""
+    step = Calibrate()
+    tasks = Tasks("calibrate", " documents", step)
+    dear = {name: told for name, told in job.taggers.items() if "calibrates" in told}
+    for name, declaration in dear.items():
+        for source in sorted(job.recipe.sources):
+            out = job.tags(source, name)
+            names = job.part_names(source)
+            if all(read_receipt(out, part) is not None for part in names):
+                tasks.n_done += 1
+                continue
+            documents, cheap = job.documents(source), job.tags(source, declaration["calibrates"])
+            parts = [(n, documents / f"{n}.parquet", cheap / f"{n}.parquet") for n in names]
+            step.sources.append((parts, declaration, out))
+            tasks.names.append(f"{declaration['calibrates']} of {source} by {name}")
+            tasks.amounts.append(declaration["sample"])
     return tasks
 
 
