@@ -13,6 +13,7 @@ from typing import Any
 from curate import files, manifest, shards
 from curate.errors import IntegrityError
 from curate.run import events
+from curate.run.estimates import Scored, estimates_of, scored_by
 from curate.run.executors import LocalExecutor, Step
 from curate.run.job import Job
 from curate.run.order import Order, manifest_id, mix_names
@@ -35,6 +36,7 @@ class WriteMix(Step):
         licenses: Mapping[str, str],
         options: Mapping[str, Any],
         link: str,
+        scored: Sequence[Scored],
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -43,6 +45,7 @@ class WriteMix(Step):
         self.licenses = dict(licenses)
         self.options = dict(options)
         self.link = link
+        self.scored = list(scored)
         self.arms: list[dict[str, Any]] = []
 
     def run_task(self, rank: int, progress: Progress) -> None:
@@ -64,6 +67,7 @@ class WriteMix(Step):
             progress=progress,
             **self.options,
         )
+        seed = content["seed"]
         sums = shards.sums(staging, content)
         made = manifest.build(
             name=arm["mix"],
@@ -71,6 +75,7 @@ class WriteMix(Step):
             content=content,
             origin=arm["origin"],
             files=sums.facts,
+            estimates=estimates_of(staging / "spans.parquet", self.scored, seed=seed) or None,
         )
         data = manifest.to_bytes(made)
         files.write_bytes(staging / "SHA256SUMS", sums.text(data))
@@ -98,6 +103,7 @@ def write_mixes(
         {source.name: source.license for source in job.recipe.sources.values()},
         {"layout": facts["layout"], "seed": facts["seed"]},
         order.link,
+        scored_by(job),
     )
     by_source = facts["layout"] == "by-source"
     for arm in missing:
