@@ -14,7 +14,7 @@ import numpy.typing as npt
 from curate.mixing import rank
 from curate.mixing.gather import Gathered, Selection, words
 from curate.mixing.holdout import Groups
-from curate.mixing.scratch import Rows
+from curate.mixing.scratch import Rows, joined, picked
 from curate.mixing.where import KEPT
 
 Booleans = npt.NDArray[np.bool_]
@@ -114,15 +114,18 @@ class Candidates:
     def __iter__(self) -> Iterator[Rows]:
         for number in range(len(self.gathered.buckets)):
             rows = self.gathered.buckets.read(number)
-            yield rows if self.groups is None else rows[~self.groups.holds(rows)]
+            yield rows if self.groups is None else picked(rows, ~self.groups.holds(rows))
 
     def held_out(self) -> Rows:
         """The rows that are held out, in no particular order."""
         if self.groups is None:
             return np.empty(0, self.gathered.buckets.dtype)
         buckets = self.gathered.buckets
-        found = [(rows := buckets.read(n))[self.groups.holds(rows)] for n in range(len(buckets))]
-        return np.concatenate(found)
+        found = []
+        for number in range(len(buckets)):
+            rows = buckets.read(number)
+            found.append(picked(rows, self.groups.holds(rows)))
+        return joined(found)
 
 
 def piece_words(rows: Rows) -> rank.Words:
@@ -161,9 +164,9 @@ def count(
             mine = rows[f"o{selection.number}"][rows["source"] == selection.source]
             census.outcomes[selection] += np.bincount(mine, minlength=256)
         for pool in sums:
-            add(census.pools[pool], rows[view.eligible(pool)])
+            add(census.pools[pool], picked(rows, view.eligible(pool)))
         for pool, seed in new_pools:
-            _bin(census.pools[pool].reach[seed], rows[view.eligible(pool)], seed)
+            _bin(census.pools[pool].reach[seed], picked(rows, view.eligible(pool)), seed)
         for one, other in new_pairs:
             census.overlaps[one, other] += view.shared(one, other)
         for union in new_unions:

@@ -24,7 +24,7 @@ import numpy as np
 from curate.mixing.census import Pool
 from curate.mixing.cut import tail
 from curate.mixing.gather import Selection
-from curate.mixing.scratch import Rows, Tape
+from curate.mixing.scratch import Rows, Tape, picked
 from curate.mixing.streams import TAKEN, Stream
 
 __all__ = ["SPAN", "TAKEN", "Draw", "Pool", "Selection", "Stream", "take"]
@@ -83,7 +83,7 @@ class Draw:
                     spans["n_tokens"][place - first] = size
                     spans["cut"][place - first] = True
             first += len(rows)
-            yield spans[spans["n_tokens"] > 0]
+            yield picked(spans, spans["n_tokens"] > 0) if self.sizes else spans
 
     def longest(self, allowed: int) -> int:
         """Tokens of the longest span, looked for only if some document nearby exceeds `allowed`."""

@@ -16,6 +16,7 @@ is first reached; a group that one source gives up is held out of every other so
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from curate.mixing.scratch import Rows
 
 __all__ = ["Chooser", "Groups", "row_type"]
 
+PREFIX = 20
 Booleans = npt.NDArray[np.bool_]
 
 
@@ -37,20 +39,23 @@ class Groups:
     a: rank.Words
     b: rank.Words
 
+    @cached_property
+    def _prefixes(self) -> Booleans:
+        """Whether any group begins with these `PREFIX` bits: spares most rows the search."""
+        found = np.zeros(1 << PREFIX, bool)
+        found[self.a >> np.uint64(64 - PREFIX)] = True
+        return found
+
+    @cached_property
+    def _keys(self) -> set[tuple[int, int]]:
+        return set(zip(self.a.tolist(), self.b.tolist(), strict=True))
+
     def holds(self, rows: Rows) -> Booleans:
         """Which rows belong to one of the groups."""
-        if not len(self.a):
-            return np.zeros(len(rows), bool)
-        wanted = np.ascontiguousarray(rows["ga"])
-        at = np.searchsorted(self.a, wanted)
-        at[at == len(self.a)] = 0
-        held: Booleans = self.a[at] == wanted
-        doubtful = np.flatnonzero(held)
-        if len(doubtful):
-            ours = np.stack((self.a, self.b), axis=1).astype("<u8").view("V16").ravel()
-            theirs = words(rows[doubtful], "ga", "gb").astype("<u8").view("V16").ravel()
-            known = set(ours.tolist())
-            held[doubtful] = [value in known for value in theirs.tolist()]
+        held: Booleans = self._prefixes[rows["ga"] >> np.uint64(64 - PREFIX)]
+        near = np.flatnonzero(held)
+        keys = zip(rows["ga"][near].tolist(), rows["gb"][near].tolist(), strict=True)
+        held[near] = [key in self._keys for key in keys]
         return held
 
 

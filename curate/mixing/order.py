@@ -44,7 +44,7 @@ import numpy as np
 
 from curate.mixing.draw import SPAN
 from curate.mixing.phases import Integers, Schedule
-from curate.mixing.scratch import Rows
+from curate.mixing.scratch import Rows, joined, picked
 
 __all__ = ["SPAN", "interleave"]
 
@@ -72,7 +72,7 @@ class _Queue:
                 ends = self.own + np.cumsum(chunk["n_tokens"], dtype=np.int64)
                 due = self.schedule.due(ends - chunk["n_tokens"])
                 self.own = int(ends[-1])
-                self.spans = np.concatenate((self.spans, chunk))
+                self.spans = joined((self.spans, chunk))
                 self.due = np.concatenate((self.due, due))
 
     def release(self, horizon: int | None) -> tuple[Rows, Integers]:
@@ -96,10 +96,11 @@ def interleave(feeds: Sequence[Feed]) -> Iterator[Rows]:
             queue.fill()
         horizons = [int(queue.due[-1]) for queue in queues if not queue.ended]
         released = [queue.release(min(horizons, default=None)) for queue in queues]
-        spans = np.concatenate([part for part, _ in released]) if released else np.empty(0, SPAN)
+        spans = joined([part for part, _ in released]) if released else np.empty(0, SPAN)
         if len(spans):
             # Stable: equal due times stay in the order of the feeds; within one they rise.
-            yield spans[np.argsort(np.concatenate([due for _, due in released]), kind="stable")]
+            due = np.concatenate([due for _, due in released])
+            yield picked(spans, np.argsort(due, kind="stable"))
         if not horizons:
             return
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.mixing.gather import Gathered, row_type
-from curate.mixing.scratch import Rows
+from curate.mixing.scratch import Rows, picked
 
 __all__ = ["Tally", "resolve", "resolved", "row_type"]
 
@@ -57,15 +57,17 @@ def resolved(rows: Rows, *, n_sources: int, least_tokens: int) -> tuple[Rows, Ta
     tally = Tally([0] * n_sources, [0] * n_sources)
     suspects = _meeting(rows["a"])
     if len(suspects):
-        dead, twins = _versions(rows[suspects])
+        dead, twins = _versions(picked(rows, suspects))
         tally.n_superseded = _count(rows["source"][suspects[dead]], n_sources)
         rows = rows.copy()
         rows["twin"][suspects[twins]] = 1
-        rows = np.delete(rows, suspects[dead])
+        live = np.ones(len(rows), bool)
+        live[suspects[dead]] = False
+        rows = picked(rows, live)
     empty = rows["n_tokens"] < least_tokens
     if empty.any():
         tally.n_empty = _count(rows["source"][empty], n_sources)
-        rows = rows[~empty]
+        rows = picked(rows, ~empty)
     return rows, tally
 
 

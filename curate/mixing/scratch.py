@@ -12,7 +12,7 @@ Turn more rows than memory holds into buckets and tapes that lie on disk once th
 Small inputs never touch the disk: rows wait in memory until `MEMORY` bytes are waiting in all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,26 @@ MEMORY = 512 << 20
 """Bytes that may wait in memory, of all buckets and tapes together."""
 CHUNK = 1 << 20
 """Rows that are handled at a time where they come in order."""
+
+
+def picked(rows: Rows, which: npt.NDArray[Any]) -> Rows:
+    """
+    Rows by position or mask: `rows[which]`.
+
+    As plain bytes: numpy copies records field by field otherwise, five to ten times slower.
+    """
+    plain: Rows = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize)))
+    chosen = plain[which] if which.dtype == bool else np.take(plain, which)
+    return chosen.view(rows.dtype)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Rows of one kind, one after the other; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    kind = parts[0].dtype
+    void = np.dtype((np.void, kind.itemsize))
+    return np.concatenate([np.ascontiguousarray(part).view(void) for part in parts]).view(kind)
 
 
 class Scratch:
@@ -83,7 +103,7 @@ class _Spill:
     def read(self, start: int, stop: int) -> Rows:
         """Rows start … stop − 1."""
         if len(self.memory) > 1 and not self.on_disk:
-            self.memory = [np.concatenate(self.memory)]
+            self.memory = [joined(self.memory)]
         parts: list[Rows] = []
         if start < self.on_disk:
             n_rows = min(stop, self.on_disk) - start
@@ -94,7 +114,7 @@ class _Spill:
             if first < stop and start < first + len(rows):
                 parts.append(rows[max(0, start - first) : stop - first])
             first += len(rows)
-        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+        return joined(parts)
 
     def replace(self, rows: Rows) -> None:
         self.drop()
@@ -125,7 +145,7 @@ class Buckets:
             return
         small = numbers.astype(np.uint16)
         order = np.argsort(small, kind="stable")
-        sorted_rows = rows[order]
+        sorted_rows = picked(rows, order)
         ends = np.cumsum(np.bincount(small, minlength=len(self.spills)))
         for spill, start, stop in zip(self.spills, [0, *ends[:-1]], ends, strict=True):
             spill.append(sorted_rows[start:stop])

@@ -14,7 +14,7 @@ import numpy as np
 from curate.mixing import rank
 from curate.mixing.census import BINS, UNITS, Candidates, Census, Count, Pool, View, piece_words
 from curate.mixing.gather import words
-from curate.mixing.scratch import Buckets, Scratch, Tape
+from curate.mixing.scratch import Buckets, Scratch, Tape, picked
 
 RANGE_ROWS = 1 << 21
 TAKEN = np.dtype(
@@ -75,7 +75,7 @@ def make(
     for rows in candidates:
         view = View(rows)
         for (pool, seed), wanted in epochs.items():
-            mine = rows[view.eligible(pool)]
+            mine = picked(rows, view.eligible(pool))
             keys = piece_words(mine)
             for epoch in wanted:
                 ranked = rank.ranks(keys, seed, epoch.number)
