@@ -109,7 +109,11 @@ def parse(text: str) -> Lock:
 
 
 def _table(table: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    return [f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+
+
+def _key(key: str) -> str:
+    return key if key.isidentifier() and key.isascii() else json.dumps(key, ensure_ascii=False)
 
 
 def expand(source: str, patterns: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ def made(*inputs: lock.Input) -> lock.Lock:
         inputs=inputs,
         tokenizer=TOKENIZER,
         models=({"tagger": "toxicity", "file": "builtin:toxicity", "sha256": HELLO},),
-        resolved={"toxicity": "0.5"},
+        resolved={"c4: toxicity: top 5 % of tokens": "0.5"},
     )
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from curate import files, lock, recipe
-from curate.errors import InfeasibleError
 from curate.fingerprint import digest, fingerprint
 from curate.run import events
 from curate.run.order import Order, manifest_id, mix_names
@@ -45,6 +44,7 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
         if done is not None:
             return done
         from curate.run import job as jobs
+        from curate.run import thresholds
 
         job = jobs.open_job(order.recipe, store=order.store, locked=order.locked)
         built = Built(reached=order.until)
@@ -54,6 +54,7 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
                 if stage == "tag":
                     _run_stage(job, "calibrate", order, listen)
             elif stage == "plan":
+                job = thresholds.resolved(job, locked=order.locked)
                 plan_of(job, listen)
             else:
                 from curate.run.write import write_mixes
@@ -145,16 +146,8 @@ def plan_of(job: Any, listen: events.Listener = events.ignore) -> tuple[Path, Ma
     import orjson
 
     from curate import mixing, taggers
-    from curate.run.job import Missing
 
-    try:
-        parts = {source: job.parts(source) for source in job.recipe.sources}
-    except Missing as missing:
-        raise InfeasibleError(
-            f"there are no pools to plan from: {missing}",
-            hint=f"Make them: curate build {job.recipe.path} --until tokenize\n"
-            "  or plan from stated sizes: curate plan … --assume SOURCE=TOKENS",
-        ) from None
+    parts = {source: job.parts(source) for source in job.recipe.sources}
     declared = {
         "format": mixing.FORMAT,
         "recipe": digest(job.recipe.text.encode()),

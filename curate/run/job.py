@@ -12,7 +12,7 @@ from typing import Any
 
 from curate import lock as locks
 from curate import readers, recipe, taggers, tokenizer, tokens
-from curate.errors import UsageError
+from curate.errors import InfeasibleError, UsageError
 from curate.fingerprint import fingerprint
 from curate.store import Part, Store, read_receipt
 
@@ -56,23 +56,23 @@ class Job:
         return tokens.declare(self.tokenizer, max_document_tokens=limit)
 
     def part_names(self, source: str) -> list[str]:
-        """Names of the parts of a source's locked inputs, in order; Missing if unread."""
+        """Names of the parts of a source's locked inputs, in order; InfeasibleError if unread."""
         names: list[str] = []
         for item in self.lock.of(source):
             receipt = read_receipt(self.documents(source), item.sha256[:16])
             if receipt is None:
-                raise Missing(f"{source}: {item.name} has not been read")
+                raise self._missing(f"{source}: {item.name} has not been read")
             names += [part["name"] for part in receipt["parts"]]
         return sorted(set(names))
 
     def parts(self, source: str) -> list[Part]:
-        """The parts of a source with all their files; Missing if one of them is not there."""
+        """The parts of a source with all their files; InfeasibleError if one lacks."""
         found = []
         for name in self.part_names(source):
             folders = [self.tokens(source), *(self.tags(source, t) for t in self.taggers)]
             for folder in folders:
                 if read_receipt(folder, name) is None:
-                    raise Missing(f"{source}: part {name} is not yet in {folder.name}")
+                    raise self._missing(f"{source}: part {name} is not yet in {folder.name}")
             found.append(
                 Part(
                     source=source,
@@ -85,9 +85,12 @@ class Job:
             )
         return found
 
-
-class Missing(Exception):
-    """A stage before the plan has not been run."""
+    def _missing(self, what: str) -> InfeasibleError:
+        return InfeasibleError(
+            f"there are no pools to plan from: {what}",
+            hint=f"Make them: curate build {self.recipe.path} --until tokenize\n"
+            "  or plan from stated sizes: curate plan … --assume SOURCE=TOKENS",
+        )
 
 
 def memory(store: Store) -> locks.Memory:

@@ -34,7 +34,10 @@ def origin_of(
             "text": job.recipe.text,
         },
         "arm": {"name": stem if stem != "mix" else "", "settings": arm.get("settings", {})},
-        "lock": {"sha256": digest(job.lock.to_toml().encode())},
+        "lock": {
+            "sha256": digest(job.lock.to_toml().encode()),
+            **({"resolved": dict(job.lock.resolved)} if job.lock.resolved else {}),
+        },
         "tool": {"name": "curate", "version": __version__},
         "libraries": {name: version_of(name) for name in DECISIVE_LIBRARIES},
         "stages": {
