@@ -11,7 +11,8 @@ Two jobs, each by every tool, on the same input, with the same tokenizer, in the
 
 Figures are MB of text per core-second: bytes of the documents' text by CPU time of all processes,
 start of the interpreter included, one worker. `reference` has Hugging Face `tokenizers` on every
-side. The peers live in environments of their own under --peers, made at the first run.
+side. With --scale N curate also takes N copies (lines shuffled), where starting up weighs less; the
+peers' rates hardly depend on size. `ratio` is how many times curate's rate is that of the row. The peers live in environments of their own under --peers, made at the first run.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def environment(name: str, folder: Path) -> Path:
     return python
 
 
-def curate(job: str, dump: Path, tokenizer: Path, work: Path, *, reference: bool) -> Cost:
+def curate(job: str, dump: Path, tokenizer: Path, work: Path, *, reference: bool = False) -> Cost:
     """`curate build --workers 1`, for the whole job with `curate verify --read-data`."""
     whole = job == "whole"
     recipe = work / "bench.toml"
@@ -123,6 +124,7 @@ def main() -> None:
         "--tokenizer", type=Path, default=ROOT / "curate/models/demo-tokenizer.json"
     )
     parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
+    parser.add_argument("--scale", type=int, default=5, help="copies for curate's larger run")
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--peers", type=Path, default=ROOT / "build" / "peers")
     parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
@@ -140,6 +142,10 @@ def main() -> None:
         dump = folder / "input" / "c4-train.00000-of-00001.json.gz"
         limit = None if options.megabytes is None else options.megabytes * 1_000_000
         n_bytes = write_c4(dump, options.shared, options.copies, limit)
+        if options.scale > 1:
+            large = folder / "large" / dump.name
+            large.parent.mkdir()
+            n_large = write_c4(large, options.shared, options.copies * options.scale)
         print(f"{n_bytes:,} bytes of text, {dump.stat().st_size:,} compressed; {tokenizer.name}")
         print(f"{'job':<8}{'tool':<22}{'CPU s':>8}{'wall s':>8}", end="")
         print(f"{'MB/core-s':>11}{'ratio':>8}")
@@ -155,31 +161,38 @@ def main() -> None:
             return min(costs, key=lambda cost: cost.cpu_seconds)
 
         for job in ("tokens", "whole"):
-            rows: dict[str, Cost] = {}
+            base = 0.0
+
+            def show(tool: str, cost: Cost, n: int = n_bytes, job: str = job) -> None:
+                nonlocal base
+                rate = n / 1e6 / cost.cpu_seconds
+                base = base or rate
+                print(
+                    f"{job:<8}{tool:<22}{cost.cpu_seconds:>8.1f}{cost.wall_seconds:>8.1f}"
+                    f"{rate:>11.1f}{base / rate:>7.1f}x",
+                    flush=True,
+                )
+
             for reference in (False, True):
-                rows["curate, reference" if reference else "curate"] = best(
+                cost = best(
                     lambda work, job=job, reference=reference: curate(
                         job, dump, tokenizer, work, reference=reference
                     )
                 )
+                show("curate, reference" if reference else "curate", cost)
+            if options.scale > 1:
+                cost = best(lambda work, job=job: curate(job, large, tokenizer, work))
+                show(f"curate, {options.scale} x the text", cost, n_large)
             if "datatrove" in pythons:
-                rows["datatrove blocks"] = best(
+                cost = best(
                     lambda work, job=job: datatrove(
                         pythons["datatrove"], job, dump, tokenizer, work
                     )
                 )
+                show("datatrove blocks", cost)
             if "dolma" in pythons and job == "tokens":
-                rows["dolma tokens"] = best(
-                    lambda work: dolma(pythons["dolma"], dump, tokenizer, work, eos)
-                )
-            base = rows["curate"].cpu_seconds
-            for tool, cost in rows.items():
-                rate = n_bytes / 1e6 / cost.cpu_seconds
-                print(
-                    f"{job:<8}{tool:<22}{cost.cpu_seconds:>8.1f}{cost.wall_seconds:>8.1f}"
-                    f"{rate:>11.1f}{cost.cpu_seconds / base:>7.1f}x",
-                    flush=True,
-                )
+                cost = best(lambda work: dolma(pythons["dolma"], dump, tokenizer, work, eos))
+                show("dolma tokens", cost)
 
 
 if __name__ == "__main__":

@@ -24,13 +24,14 @@ from corpus import ROOT, texts
 from measure import ONE_THREAD
 
 PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 from curate.tokenizer import load
 from curate.tokens import encode_part
 encode_part(Path(sys.argv[1]), load(sys.argv[2], eos="<|endoftext|>"), max_document_tokens=None,
             out=Path(sys.argv[3]), part="alone", engine=sys.argv[4])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+lines = Path("/proc/self/status").read_text().splitlines()  # rusage would count the parent's
+print(next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")))
 """
 
 
