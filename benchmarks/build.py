@@ -11,8 +11,9 @@ Two jobs, each by every tool, on the same input, with the same tokenizer, in the
 
 Figures are MB of text per core-second: bytes of the documents' text by CPU time of all processes,
 start of the interpreter included, one worker. `reference` has Hugging Face `tokenizers` on every
-side. With --scale N curate also takes N copies (lines shuffled), where starting up weighs less; the
-peers' rates hardly depend on size. `ratio` is how many times curate's rate is that of the row. The peers live in environments of their own under --peers, made at the first run.
+side. With --scale N curate also takes N copies (lines shuffled), where starting up weighs less;
+the peers' rates hardly depend on size. `ratio` is how many times curate's rate is that of the row.
+The peers live in environments of their own under --peers, made at the first run.
 """
 
 import argparse
