@@ -257,7 +257,7 @@ def test_a_damaged_tar_header_is_an_error(tmp_path: Path) -> None:
     block=st.integers(1, 50),
 )
 def test_blocks_are_the_stream(data: bytes, sizes: list[int], block: int) -> None:
-    """Blocks put together are the stream; each but the last ends at a line end; places are right."""
+    """Blocks together are the stream; each but the last ends at a line end; places are right."""
     chunks, rest = [], data
     for size in sizes:
         chunks.append(rest[:size])

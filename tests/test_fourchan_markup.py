@@ -16,6 +16,10 @@ from tests.fourchan_oracle import text_of
 
 QUOTELINK = '<a href="#p7" class="quotelink">&gt;&gt;7</a>'
 
+EXIF = (
+    'x<br><br><span class="abbr">[EXIF data available. Click here.]</span><br>'
+    '<table class="exif" id="exif1"><tr><td>Camera</td><td>A1</td></tr></table>'
+)
 CASES = {
     "br": ("a<br>b<br><br>c", "a\nb\n\nc"),
     "wbr": ("https://long.exam<wbr>ple/x", "https://long.example/x"),
@@ -34,7 +38,10 @@ CASES = {
     "spoiler": ("it was <s>the cat</s>", "it was the cat"),
     "code": ('<pre class="prettyprint">if x:<br>    y  = 1</pre>', "if x:\n    y  = 1"),
     "math": ("[math]x &lt; 1[/math]", "[math]x < 1[/math]"),
-    "staff": ('<strong>Note</strong> <u>read</u> <span style="color:#f00">it</span>', "Note read it"),
+    "staff": (
+        '<strong>Note</strong> <u>read</u> <span style="color:#f00">it</span>',
+        "Note read it",
+    ),
     "staff newline": ("a<br>\nb", "a\nb"),
     "moot": ('<div style="padding: 5px;border: 2px dashed">said</div>', "said"),
     "banned": ('x<br><br><b style="color:red;">(USER WAS BANNED FOR THIS POST)</b>', "x"),
@@ -43,11 +50,7 @@ CASES = {
         "x",
     ),
     "banned typed": ("(USER WAS BANNED FOR THIS POST)", "(USER WAS BANNED FOR THIS POST)"),
-    "exif": (
-        'x<br><br><span class="abbr">[EXIF data available. Click here.]</span><br>'
-        '<table class="exif" id="exif1"><tr><td>Camera</td><td>A1</td></tr></table>',
-        "x",
-    ),
+    "exif": (EXIF, "x"),
     "cut notice": ('x<br><span class="abbr">Comment too long.</span>', "x"),
     "fortune": (
         'x<span class="fortune" style="color:#bac200"><br><br><b>Your fortune: Good</b></span>',
@@ -121,7 +124,8 @@ def test_markup_of_text_without_markup_is_itself(shared: Path) -> None:
 
 
 PIECES = st.sampled_from(
-    [html for html, _ in CASES.values()] + ["<", ">", "&", "&amp;", "\x1a", "\n", " ", "é", "<b", "'"]
+    [html for html, _ in CASES.values()]
+    + ["<", ">", "&", "&amp;", "\x1a", "\n", " ", "é", "<b", "'"]
 )
 
 

@@ -95,7 +95,21 @@ def test_empty_lines_inside_a_plain_post() -> None:
 
 
 LINE = st.sampled_from(
-    ["", " ", "  ", "a", ">>7", ">a", "--- 7", "--- user", "-----", "\\--- 7", "\\\\-----", "---", "\\"]
+    [
+        "",
+        " ",
+        "  ",
+        "a",
+        ">>7",
+        ">a",
+        "--- 7",
+        "--- user",
+        "-----",
+        "\\--- 7",
+        "\\\\-----",
+        "---",
+        "\\",
+    ]
 ) | st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\n"), max_size=6)
 POST = (
     st.lists(LINE, min_size=1, max_size=7)

@@ -200,6 +200,8 @@ def parsed(data: bytes, schema: "Schema") -> "pl.DataFrame | None":
 
     if not data:
         return pl.DataFrame(schema=schema)
+    if data[:1] not in (b"{", b" ", b"\t", b"\r", b"\n"):
+        return None  # no object; and polars would decompress what begins with a magic number
     try:
         return pl.read_ndjson(data, schema=schema)
     except pl.exceptions.PolarsError:

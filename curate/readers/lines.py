@@ -18,7 +18,7 @@ from dataclasses import dataclass
 BLOCK = 4 << 20
 """Bytes of a block: enough to spread the cost of a call, few enough to parse within 512 MB."""
 
-MAX_LINE = 64 << 20
+MAX_LINE = 32 << 20
 """Bytes of the longest line that is parsed; sticky threads reach megabytes."""
 
 

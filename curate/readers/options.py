@@ -9,16 +9,22 @@ Turn a `[source.x]` table of a recipe into a full, checked declaration.
 """
 
 import difflib
+import hashlib
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from curate.errors import RecipeError
+from curate.errors import RecipeError, UsageError
 from curate.readers.base import Declaration, Reader
 
 FORMAT = 1
 """Raised when any reader writes other bytes for the same input; a golden-digest test guards it."""
+
+
+SALT_VARIABLE = "CURATE_IDENTITY_SALT"
+"""Environment variable with the private salt of `identities = "hash"`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ OPTIONS: dict[str, dict[str, Option]] = {
             "mark", ("keep", "mark", "drop"), "what >>123 becomes if 123 is not in the thread"
         ),
         "identities": Option("drop", ("drop", "hash"), "what becomes of names and poster ids"),
-        "format": Option("auto", ("auto", *FORMS), "what kind of dump the files are"),
+        "dump": Option("auto", ("auto", *FORMS), "what kind of dump the files are"),
         "columns": Option({}, ROLES, "role → column of a CSV or Parquet file"),
         "markup": Option("auto", ("auto", "html", "bbcode", "text"), "what bodies in rows are"),
         "timezone": Option("auto", ("auto", "UTC", "America/New_York"), "clock of times in rows"),
@@ -105,7 +111,25 @@ def declare(reader: str, options: Mapping[str, object], *, where: str) -> dict[s
         value = options.get(key, option.default)
         _check(key, value, option, where)
         declaration[key] = value
+    if declaration.get("identities") == "hash":
+        if declaration["document"] != "post":
+            raise RecipeError(f'{where}: identities = "hash" needs document = "post"')
+        # What is written depends on the salt, so the fingerprint must too; the salt stays private.
+        declaration["salt"] = hashlib.sha256(salt()).hexdigest()[:16]
+    if declaration.get("join") and declaration["document"] != "thread":
+        raise RecipeError(f'{where}: join needs document = "thread"')
     return declaration
+
+
+def salt() -> bytes:
+    """The private salt of `identities = "hash"`; UsageError if it is not set."""
+    value = os.environ.get(SALT_VARIABLE, "")
+    if len(value) < 16:
+        raise UsageError(
+            'identities = "hash" needs a private salt of 16 characters or more',
+            hint=f"export {SALT_VARIABLE}=$(openssl rand -hex 32), and keep it secret.",
+        )
+    return value.encode()
 
 
 def module_of(declaration: Declaration) -> Reader:

@@ -20,14 +20,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from curate import document, files, store
 from curate.readers import domains
 
 if TYPE_CHECKING:
     import polars as pl
 
-ROW_GROUP = 65_536
-"""Rows of a row group (docs/format.md §3.1)."""
+MOST_ROWS, LEAST_ROWS = 65_536, 16
+"""Rows of a row group, at most and at least; a power of two between them."""
+
+GROUP_BYTES = 32 << 20
+"""Bytes of text of a row group, about: what is held in memory while it fills, some three times."""
+
+SAMPLE = 256
+"""Documents at the start of a part from which its rows per row group are reckoned."""
 
 
 def complete(
@@ -85,7 +93,8 @@ def write(
     """
     Write all documents of one input into parts of `out` → name, n_documents, n_bytes of each.
 
-    A part ends with the document that brings its text to `part_bytes`.
+    A part ends with the document that brings its text to `part_bytes`; or, where documents turn out
+    much longer than its first ones, that of a row group to three times GROUP_BYTES.
     """
     from polars.io.plugins import register_io_source
 
@@ -96,6 +105,7 @@ def write(
     parts: list[dict[str, Any]] = []
     while cutter.more():
         part = store.part_name(input_sha256, len(parts))
+        row_group = cutter.start()
 
         def source(*_: object) -> "Iterator[pl.DataFrame]":
             return cutter.part()
@@ -105,7 +115,7 @@ def write(
                 temporary,
                 compression="zstd",
                 compression_level=3,
-                row_group_size=ROW_GROUP,
+                row_group_size=row_group,
                 statistics=True,
                 maintain_order=True,
             )
@@ -119,33 +129,57 @@ class _Cutter:
     def __init__(self, batches: "Iterator[pl.DataFrame]", part_bytes: int) -> None:
         self._batches = batches
         self._part_bytes = part_bytes
-        self._held: pl.DataFrame | None = None
+        self._held: list[pl.DataFrame] = []
+        self._row_group = 0
         self.n_documents = 0
         self.n_bytes = 0
 
     def more(self) -> bool:
         """Whether another document follows."""
-        if self._held is None:
-            self._held = next(self._batches, None)
-        return self._held is not None
+        return self._hold(1)
+
+    def start(self) -> int:
+        """Begin a part → its rows per row group, such that one holds about GROUP_BYTES of text."""
+        self.n_documents = self.n_bytes = 0
+        self._hold(SAMPLE)
+        sizes = np.concatenate([batch["n_bytes"].head(SAMPLE).to_numpy() for batch in self._held])
+        per_document = max(int(sizes[:SAMPLE].mean()), 1)
+        rows = max(min(GROUP_BYTES // per_document, MOST_ROWS), LEAST_ROWS)
+        self._row_group = 1 << (rows.bit_length() - 1)
+        return self._row_group
 
     def part(self) -> "Iterator[pl.DataFrame]":
-        """The batches of the next part."""
-        import polars as pl
-
-        self.n_documents = self.n_bytes = 0
-        while self.n_bytes < self._part_bytes and self.more():
-            batch = self._held
-            assert batch is not None  # more() said so
-            sizes = batch["n_bytes"].cast(pl.UInt64)
-            full = (sizes.cum_sum() + self.n_bytes >= self._part_bytes).arg_max()
-            taken = batch.height
-            if sizes.sum() + self.n_bytes >= self._part_bytes and full is not None:
-                taken = full + 1
-            self._held = batch[taken:] if taken < batch.height else None
+        """The batches of the part that was begun; it ends where it, or a row group, is full."""
+        in_group = 0  # bytes of text of the row group that is filling
+        full = False
+        while not full and self.more():
+            batch = self._held.pop(0)
+            sizes = batch["n_bytes"].to_numpy().astype(np.int64)
+            total = self.n_bytes + np.cumsum(sizes)
+            place = self.n_documents + np.arange(len(sizes))
+            # Bytes since the row group of each document began, itself included.
+            opens = np.flatnonzero(place % self._row_group == 0)
+            since = np.zeros(len(sizes), dtype=np.int64)
+            since[opens] = total[opens] - sizes[opens] - self.n_bytes + in_group
+            held = in_group + np.cumsum(sizes) - np.maximum.accumulate(since)
+            ends = np.flatnonzero((total >= self._part_bytes) | (held >= 3 * GROUP_BYTES))
+            taken = int(ends[0]) + 1 if len(ends) else len(sizes)
+            full = len(ends) > 0
+            if taken < batch.height:
+                self._held.insert(0, batch[taken:])
             self.n_documents += taken
-            self.n_bytes += int(sizes[:taken].sum())
+            self.n_bytes = int(total[taken - 1])
+            in_group = int(held[taken - 1])
             yield batch[:taken]
+
+    def _hold(self, n: int) -> bool:
+        """Hold n documents if so many follow; whether any do."""
+        while sum(batch.height for batch in self._held) < n:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._held.append(batch)
+        return bool(self._held)
 
 
 def _groups(batch: "pl.DataFrame", keys: "pl.Series") -> "pl.Series":

@@ -9,7 +9,10 @@ set it declares (UTF-8 where it declares none) is rejected.
 Reading is by warcio; a record that is shorter than it says is damage of the stream.
 """
 
+import contextlib
+import io
 import re
+import zlib
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -26,6 +29,9 @@ MAX_PAGE = 16 << 20
 
 BATCH = 8 << 20
 """Bytes of text of a batch."""
+
+# What warcio raises on headers and bodies that make no sense, beside its own errors.
+_WARCIO_FAILS = (AttributeError, EOFError, IndexError, OSError, TypeError, ValueError, zlib.error)
 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]+)", re.IGNORECASE)
 _NOT_TEXT = "script, style, noscript, template, head, svg, iframe, textarea, select, button"
@@ -69,37 +75,45 @@ def _pages(stream: Stream, tally: Tally) -> Iterator[tuple[str, int, str | None,
         import selectolax.lexbor  # noqa: F401
         from warcio.archiveiterator import ArchiveIterator
         from warcio.exceptions import ArchiveLoadFailed
+        from warcio.limitreader import LimitReader
     except ImportError:
         raise MissingExtraError(
             "WARC files are read with warcio and selectolax, which are not installed",
             hint="pip install 'curate-mix[warc]'",
         ) from None
-    file = cast(IO[bytes], _File(stream.chunks()))
-    records = ArchiveIterator(file)
-    try:
-        for record in records:
-            offset = records.offset
-            kind = record.rec_type
+    records = ArchiveIterator(cast(IO[bytes], _File(stream.chunks())))
+    while True:
+        try:
+            # warcio writes what it finds wrong to stderr; here it is an error, below.
+            with contextlib.redirect_stderr(io.StringIO()):
+                record = next(records, None)
+        except (*_WARCIO_FAILS, ArchiveLoadFailed) as error:
+            raise stream.damaged(f"a record cannot be read as WARC ({error})") from None
+        if records.err_count:
+            raise stream.damaged("a record is not as long as it says")
+        if record is None:
+            return
+        offset = records.offset
+        try:
             raw = record.content_stream().read(MAX_PAGE + 1)
             while record.raw_stream.read(1 << 16):
                 pass
-            if record.raw_stream.limit > 0 or records.err_count:
-                raise stream.damaged(f"the record at byte {offset:,} is shorter than it says")
+        except _WARCIO_FAILS as error:
+            where = f"the record at byte {offset:,} cannot be read"
+            raise stream.damaged(f"{where} ({error})") from None
+        if not isinstance(record.raw_stream, LimitReader) or record.raw_stream.limit > 0:
+            raise stream.damaged(f"the record at byte {offset:,} is not as long as it says")
+        reason, text = _text(record, record.rec_type, raw)
+        if text is not None:
             address = record.rec_headers.get_header("WARC-Target-URI")
-            reason, text = _text(record, kind, raw)
-            if text is not None:
-                time = record.rec_headers.get_header("WARC-Date")
-                yield text, offset, address.strip("<>") if address else None, time
-                continue
-            tally.n_records += 1
-            if reason.startswith("skip:"):
-                tally.skip(reason.removeprefix("skip:"))
-            else:
-                tally.reject(offset=offset, line=0, reason=reason, raw=raw[: 1 << 20])
-    except ArchiveLoadFailed as error:
-        raise stream.damaged(f"it is not a WARC ({error})") from None
-    if records.err_count:
-        raise stream.damaged("a record is not followed by an empty line")
+            time = record.rec_headers.get_header("WARC-Date")
+            yield text, offset, address.strip("<>") if address else None, time
+            continue
+        tally.n_records += 1
+        if reason.startswith("skip:"):
+            tally.skip(reason.removeprefix("skip:"))
+        else:
+            tally.reject(offset=offset, line=0, reason=reason, raw=raw[: 1 << 20])
 
 
 def _text(record: Any, kind: str, raw: bytes) -> tuple[str, str | None]:

@@ -51,7 +51,7 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
 
 def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
     """Documents of one dump."""
-    chosen = declaration["format"]
+    chosen = declaration["dump"]
     if chosen == "auto":
         chosen = "threads" if tar.is_tar(stream) else form(stream.peek(LOOKED_AT), stream.name)
     found = _READERS[chosen](stream, declaration, tally)

@@ -7,17 +7,13 @@ A table of posts has the columns of `SCHEMA`, a row per post in the order of the
 
 import hashlib
 import hmac
-import os
 from typing import TYPE_CHECKING
 
-from curate.errors import UsageError
 from curate.readers.base import Declaration
+from curate.readers.options import salt
 
 if TYPE_CHECKING:
     import polars as pl
-
-SALT_VARIABLE = "CURATE_IDENTITY_SALT"
-"""Environment variable with the private salt of `identities = "hash"`."""
 
 PERSPECTIVES = (
     "TOXICITY",
@@ -66,17 +62,6 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
         if declaration["document"] == "thread":
             kinds[f"{tag(name)}.mean"] = pl.Float32()
     return kinds
-
-
-def salt() -> bytes:
-    """The private salt; UsageError if it is not set."""
-    value = os.environ.get(SALT_VARIABLE, "")
-    if len(value) < 16:
-        raise UsageError(
-            'identities = "hash" needs a private salt of 16 characters or more',
-            hint=f"export {SALT_VARIABLE}=$(openssl rand -hex 32), and keep it secret.",
-        )
-    return value.encode()
 
 
 def pseudonyms(identities: "pl.Series") -> "pl.Series":

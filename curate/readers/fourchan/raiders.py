@@ -7,8 +7,9 @@ with `perspectives` (scores, kept) and `entities` (passed over). Unknown keys ar
 lines may lie in a TAR.
 
 polars parses a line per post twice as fast as a list of posts per line. Where every line begins
-and ends as the dumps write them, the lists are therefore undone in the bytes, and the parser is the
-judge of it: a line that is taken apart wrongly leaves unbalanced brackets.
+and ends as the dumps write them, the lists are therefore undone in the bytes: two brackets go at
+either end of a line, none between. The parser is the judge of it, since a line that was taken apart
+anywhere but between its posts leaves brackets that do not match.
 """
 
 from collections.abc import Iterator
@@ -63,10 +64,10 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
     """A row per post, with the `row` of its line; None unless every line is as usual."""
     import polars as pl
 
-    style = [s for s in _STYLES if lines.data.startswith(s[0].encode())]
-    if not style or jsonrows.has_lone_surrogate(lines.data):
+    style = next((s for s in _STYLES if _is_in(s, lines)), None)
+    if style is None or jsonrows.has_lone_surrogate(lines.data):
         return None
-    start, between = style[0]
+    start, between = style
     data = lines.data if lines.data.endswith(b"\n") else lines.data + b"\n"
     try:
         whole = pl.Series([data], dtype=pl.Binary).cast(pl.String)
@@ -88,6 +89,15 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
         pl.coalesce(OPENING, "no").alias("no"),
         pl.exclude(OPENING, "no"),
         (opens.cum_sum() - 1).cast(pl.UInt32).alias("row"),
+    )
+
+
+def _is_in(style: tuple[str, str], lines: jsonrows.Lines) -> bool:
+    """Whether every line begins and ends as lines of this style do."""
+    start = style[0].encode()
+    return all(
+        lines.data.startswith(start, first) and lines.data.endswith(b"}]}", first, end)
+        for first, end in zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
     )
 
 

@@ -122,7 +122,7 @@ def _without_header(n_fields: int, stream: Stream) -> list[str]:
     raise InputError(
         f"{stream.name} has {n_fields} columns and no header",
         details=[f"FoolFuuka exports have {len(ASAGI)} (4plebs) or 32 (archived.moe's /v/)"],
-        hint='If it is another kind of CSV, give it a header line and set format = "csv".',
+        hint='If it is another kind of CSV, give it a header line and set dump = "csv".',
     )
 
 
