@@ -70,7 +70,7 @@ def test_the_rule_is_in_the_lock(built: Path, manifest: dict[str, Any]) -> None:
 
 
 def test_the_rule_holds(built: Path) -> None:
-    """At most 5 % of tokens score at or over the threshold; with the next score it would be more."""
+    """At most 5 % of tokens score at or over the threshold; with the next score more would."""
     lock = tomllib.loads((built / "scored.lock").read_text())
     threshold = float(lock["resolved"]["c4: toxicity: top 5 % of tokens"])
     scores = pl.read_parquet(next((built / "store/tags").glob("c4@*/toxicity@*/*.parquet")))
