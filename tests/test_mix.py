@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import curate
-from curate.errors import IntegrityError, UsageError
+from curate.errors import IntegrityError, MissingExtraError, UsageError
 from curate.mix import Mix, Windows
 from tests import tiny_files, tiny_mix
 
@@ -260,6 +260,17 @@ def test_the_mix_brings_its_tokenizer(mix: Mix) -> None:
     assert tokenizer.decode(mix.shard(0)[: end - 1].tolist()) in {
         document.text for document in tiny_mix.some_documents()
     }
+
+
+def test_without_torch_the_way_out_is_named(mix: Mix, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors are asked for where torch is not installed: the error says what to install."""
+    from curate.mix import tensors
+
+    monkeypatch.setattr(tensors, "Dataset", object)
+    with pytest.raises(MissingExtraError) as caught:
+        mix.windows(8).torch()
+
+    assert "pip install torch" == caught.value.hint
 
 
 def test_torch_reads_the_same(mix: Mix) -> None:

@@ -17,17 +17,33 @@ import numpy as np
 from curate.errors import MissingExtraError
 from curate.mix.windows import Stream, Window, Windows
 
-try:
-    import torch
-    from torch.utils.data import Dataset, IterableDataset, get_worker_info
-except ImportError as error:
-    raise MissingExtraError("torch is not installed", hint="pip install torch") from error
-
 if TYPE_CHECKING:
-    Item = dict[str, torch.Tensor]
+
+    class Dataset:
+        """torch's, of which no stubs are installed."""
+
+    class IterableDataset(Dataset):
+        """torch's as well."""
+
+else:
+    try:
+        from torch.utils.data import Dataset, IterableDataset
+    except ImportError:  # the module can be read without torch, but nothing in it made
+        Dataset = IterableDataset = object
+
+Item = dict[str, Any]
+"""Tensors by name."""
 
 
-def _tensors(window: Window, number: int) -> "Item":
+def require_torch() -> None:
+    """MissingExtraError where torch is not installed."""
+    if Dataset is object:
+        raise MissingExtraError("torch is not installed", hint="pip install torch")
+
+
+def _tensors(window: Window, number: int) -> Item:
+    import torch
+
     return {
         "input_ids": torch.from_numpy(window.ids.astype(np.int64)),
         "position_ids": torch.from_numpy(window.positions()),
@@ -35,27 +51,29 @@ def _tensors(window: Window, number: int) -> "Item":
     }
 
 
-class TensorWindows(Dataset[Any]):  # type: ignore[misc,unused-ignore]
+class TensorWindows(Dataset):
     """`Windows` as a map-style dataset."""
 
     def __init__(self, windows: Windows) -> None:
+        require_torch()
         self.windows = windows
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, number: int) -> "Item":
+    def __getitem__(self, number: int) -> Item:
         return _tensors(self.windows[number], number)
 
 
-class TensorStream(IterableDataset[Any]):  # type: ignore[misc,unused-ignore]
+class TensorStream(IterableDataset):
     """`Stream` as an iterable dataset; worker k of n takes every n-th window of its rank."""
 
     def __init__(self, stream: Stream) -> None:
+        require_torch()
         self.stream = stream
         self._mine: Stream | None = None
 
-    def __iter__(self) -> Iterator["Item"]:
+    def __iter__(self) -> Iterator[Item]:
         stream = self._share()
         for window in stream:
             number = stream.n_read - stream.world + stream.rank
@@ -70,6 +88,8 @@ class TensorStream(IterableDataset[Any]):  # type: ignore[misc,unused-ignore]
         self._share().load_state_dict(state)
 
     def _share(self) -> Stream:
+        from torch.utils.data import get_worker_info
+
         worker = get_worker_info()
         if worker is None:
             return self.stream
