@@ -205,6 +205,7 @@ def holdout(
         )
     groups = np.unique(words(held, "ga", "gb"), axis=0)
     return {
+        "seed": recipe.seed,
         **written,
         "n_documents": sum(component["n_documents"] for component in components),
         "n_groups": len(groups),

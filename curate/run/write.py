@@ -65,7 +65,7 @@ class WriteMix(Step):
             link=self.link,
             siblings=arm["siblings"],
             progress=progress,
-            **self.options,
+            **{**self.options, "seed": arm["facts"]["seed"]},
         )
         seed = content["seed"]
         sums = shards.sums(staging, content)
@@ -101,7 +101,7 @@ def write_mixes(
         parts,
         job.tokenizer,
         {source.name: source.license for source in job.recipe.sources.values()},
-        {"layout": facts["layout"], "seed": facts["seed"]},
+        {"layout": facts["layout"]},
         order.link,
         scored_by(job),
     )

@@ -79,8 +79,7 @@ def _component(planned: Mapping[str, Any], tally: Any, n_tokens: int) -> dict[st
         "cut": tally.cut,
         "stream_digest": tally.stream.hexdigest(),
     }
-    if "of" in planned:
-        made["of"] = planned["of"]
+    made |= {name: planned[name] for name in ("of", "phases") if name in planned}
     _compare(f"component {tally.name}", planned, made)
     return made
 

@@ -2,11 +2,11 @@
 Turn the blocks of a mix, one after the other, into the numbers its manifest states about them.
 
 Everything here is counted from what was written; the plan is only compared with it afterwards.
-The deviation of component i after E tokens is |p_i·E − e_i| (docs/format.md §4): exact, in
-fractions of a token, although it is searched for in floating point.
+The deviation of component i after E tokens is |F_i(E) − e_i| (docs/format.md §4), F_i(E) = p_i·E
+without phases: exact, in fractions of a token, although it is searched for in floating point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curate.shards.bends import Phases, Point, bends, interpolated
 from curate.shards.gather import Counts
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Tally:
 
 class Deviation:
     """
-    The largest |p_i·E − e_i| over all components i and all span ends E of a stream.
+    The largest |F_i(E) − e_i| over all components i and all span ends E of a stream.
 
         >>> seen = Deviation(np.array([4, 2]))
         >>> seen.add(np.array([0, 1, 0]), np.array([2, 2, 2]))
@@ -48,11 +49,12 @@ class Deviation:
     Of equal deviations the one at the smaller E counts, then that of the first component.
     """
 
-    def __init__(self, totals: Counts) -> None:
+    def __init__(self, totals: Counts, phases: Mapping[int, Phases] | None = None) -> None:
         self.totals = totals
         self.total = int(totals.sum())
-        self.component, self.at = 0, 0
-        self._best = 0  # of |T_i·E − W·e_i|
+        self.bends = bends(totals.tolist(), phases) if phases else None
+        self.component, self.at = int(np.argmax(totals > 0)) if len(totals) else 0, 0
+        self._best = Fraction(0)  # of |T_i·E − W·e_i|
         self._taken = np.zeros(len(totals), dtype=np.int64)
 
     @property
@@ -63,18 +65,21 @@ class Deviation:
     def add(self, components: Counts, lengths: Counts) -> None:
         """Append spans in stream order: component numbers and tokens, both of shape (n,)."""
         ends = int(self._taken.sum()) + np.cumsum(lengths, dtype=np.int64)
-        found: list[tuple[int, int, int]] = []
+        found: list[tuple[Fraction, int, int]] = []
         for i, total in enumerate(self.totals.tolist()):
             own = self._taken[i] + np.cumsum(np.where(components == i, lengths, 0))
-            found += self._candidates(i, total, ends, own)
+            if self.bends is None:
+                found += self._candidates(i, total, ends, own)
+            elif total:
+                found += self._bent(i, self.bends[i], ends, own)
             self._taken[i] = own[-1]
         for value, at, i in found:
-            if value > self._best or (value == self._best and at < self.at):
+            if value > self._best or (value == self._best > 0 and at < self.at):
                 self._best, self.at, self.component = value, at, i
 
     def _candidates(
         self, i: int, total: int, ends: Counts, own: Counts
-    ) -> list[tuple[int, int, int]]:
+    ) -> list[tuple[Fraction, int, int]]:
         # Products of integers below 2^53 are off by half a unit in the last place, hence each
         # difference by less than W² / 2^51. What is that near to the largest is computed exactly.
         rough = np.abs(float(total) * ends - float(self.total) * own)
@@ -82,8 +87,21 @@ class Deviation:
         largest = max(float(rough.max()), float(self._best))
         near = np.flatnonzero(rough >= largest - slack)
         exact = [
-            (abs(total * e - self.total * o), e, i)
+            (Fraction(abs(total * e - self.total * o)), e, i)
             for e, o in zip(ends[near].tolist(), own[near].tolist(), strict=True)
+        ]
+        return sorted(exact, key=lambda c: (-c[0], c[1]))[:1]
+
+    def _bent(
+        self, i: int, points: list[Point], ends: Counts, own: Counts
+    ) -> list[tuple[Fraction, int, int]]:
+        # Between its points F is straight; floats are right to far below an eighth of a token.
+        at, due = ([float(p[n]) for p in points] for n in (0, 1))
+        rough = np.abs(np.interp(ends, at, due) - own)
+        least = max(float(rough.max()), float(self.value)) - 0.125
+        exact = [
+            (abs(interpolated(points, int(ends[n])) - int(own[n])) * self.total, int(ends[n]), i)
+            for n in np.flatnonzero(rough >= least).tolist()
         ]
         return sorted(exact, key=lambda c: (-c[0], c[1]))[:1]
 
@@ -91,9 +109,11 @@ class Deviation:
 class Observed:
     """Counts over the blocks of one mix, fed in order."""
 
-    def __init__(self, names: Sequence[str], totals: Counts) -> None:
+    def __init__(
+        self, names: Sequence[str], totals: Counts, phases: Mapping[int, Phases] | None = None
+    ) -> None:
         self.tallies = [Tally(name) for name in names]
-        self.deviation = Deviation(totals)
+        self.deviation = Deviation(totals, phases)
         self.shards: list[dict[str, Any]] = []
         self.longest = 0  # tokens of the longest span
         self._open: list[tuple[Counts, Counts]] = []  # blocks of the shard being written

@@ -10,6 +10,7 @@ not grow with the mix, nor with the pool.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,12 @@ def write_mix(
         spill_tables=sum(n_spans for _, n_spans in borders) > TABLE_SPANS,
     )
     make_runs(rows, parts, runs=runs, columns=columns, licenses=licenses, dtype=tokenizer.dtype)
-    observed = Observed(names, totals)
+    phases = {
+        number: [(Fraction(stretch), Fraction(density)) for stretch, density in part["phases"]]
+        for number, part in enumerate(facts["components"])
+        if "phases" in part and totals[number]
+    }
+    observed = Observed(names, totals, phases)
     with Writer(out, tokenizer.dtype, link, siblings, observed, progress) as writer:
         for number, (first, n_spans) in enumerate(borders):
             table = pl.scan_parquet(rows).slice(first, n_spans).collect()
