@@ -313,13 +313,48 @@ def test_a_long_document_is_compared_in_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("lying")
+@pytest.mark.parametrize("wrong", [257, 256], ids=["beyond", "end"])
+def test_an_impossible_id_redoes_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    """A fast engine that gives an id that does not exist, or EOS inside, is not believed."""
+    monkeypatch.setattr(Lying, "wrong", wrong)
+    ids, _, facts = encode(tmp_path, ["right", "wrong"])
+
+    assert [[*b"right", 256], [*b"wrong", 256]] == ids
+    assert "tokenizers" == facts["engine"]
+
+
+@pytest.mark.usefixtures("lying")
+@pytest.mark.parametrize("failure", [ValueError, type("PanicException", (BaseException,), {})])
+def test_a_failing_engine_redoes_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
+) -> None:
+    """An error or a panic of the fast engine is a reason to use the reference."""
+
+    class Failing:
+        def encode_batch_flat(self, texts: list[str], **options: bool) -> None:
+            raise failure("match limit")
+
+    fast = engines.choose(BYTES, "fastokens")[0]
+    monkeypatch.setattr(fast, "_encoder", Failing())
+    ids, _, facts = encode(tmp_path, ["right"])
+
+    assert [[*b"right", 256]] == ids
+    assert facts["engine_reason"].startswith("fastokens cannot encode a text: ")
+
+
 def test_an_id_beyond_the_vocabulary_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that gives an id that does not exist ends the part."""
-    monkeypatch.setattr(Lying, "wrong", 257)
+    """Where even the reference gives an id that does not exist, the part fails."""
+
+    def beyond(self: engines.Reference, texts: list[str]) -> Any:
+        return np.array([257] * len(texts), np.uint32), np.arange(len(texts) + 1)
+
+    monkeypatch.setattr(engines.Reference, "encode", beyond)
     with pytest.raises(IntegrityError, match="gave id 257"):
-        encode(tmp_path, ["right", "wrong"])
+        encode(tmp_path, ["right"], engine="tokenizers")
 
 
 @pytest.mark.usefixtures("lying")

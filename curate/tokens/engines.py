@@ -14,6 +14,8 @@ a tokenizer only after the probe agrees (and, part by part, a sample: `curate.to
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
@@ -42,6 +44,10 @@ or digit always begins a new word, and no word that ends in one depends on what 
 """
 
 _CUT = re.compile(r"(?<=[0-9A-Za-z])(?=[ \n][A-Za-z])")
+
+
+class EngineError(Exception):
+    """The fast engine failed: the reference is to be used."""
 
 
 class Engine(Protocol):
@@ -97,8 +103,9 @@ class Fast:
             self._encoder = fastokens.Tokenizer.from_json_str(_dense(text))
 
     def encode(self, texts: list[str]) -> tuple[Ids, Offsets]:
-        """See `Engine.encode`."""
-        ids, offsets = self._encoder.encode_batch_flat(texts, split_special_tokens=True)
+        """See `Engine.encode`; EngineError where it gives up, at a limit of its own say."""
+        with _rust("fastokens cannot encode a text"):
+            ids, offsets = self._encoder.encode_batch_flat(texts, split_special_tokens=True)
         return np.frombuffer(ids, "<u4"), np.frombuffer(offsets, "<u8").astype(np.int64)
 
 
@@ -145,16 +152,32 @@ def reference(tokenizer: Tokenizer) -> Reference:
 @lru_cache(maxsize=2)
 def _fast(tokenizer: Tokenizer) -> tuple[Fast | None, str]:
     try:
-        fast = Fast(tokenizer)
+        with _rust("fastokens does not read this tokenizer"):
+            fast = Fast(tokenizer)
     except ImportError:
         return None, "not installed"
-    except Exception as error:  # the Rust side raises ValueError, RuntimeError, panics
-        return None, f"it does not read this tokenizer: {error}"
+    except EngineError as error:
+        return None, str(error)
     ids, _ = fast.encode([PROBE_TEXT])
     start = 0 if tokenizer.bos_id is None else 1
     if ids.tolist() != list(tokenizer.probe[start:-1]):
         return None, "the probe text gives other ids"
     return fast, ""
+
+
+@contextmanager
+def _rust(what: str) -> Iterator[None]:
+    """Turn a failure or panic of Rust code into EngineError; a panic is no Exception."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        raise EngineError(f"{what}: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise EngineError(f"{what}: it panics") from error
 
 
 def may_cut(data: bytes) -> bool:
