@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from curate.audit import merkle
-from curate.audit.arithmetic import fraction, inputs
+from curate.audit.arithmetic import DELIVERED, fraction, inputs
 from curate.audit.findings import Finding
 from curate.audit.opened import SPANS, Opened
 
@@ -70,7 +70,7 @@ def _component(mix: Opened, said: Mapping[str, Any], spans: "pl.DataFrame") -> I
         "share": fraction(n_tokens, _sum(spans, "n_tokens")),
         "stream_digest": hashlib.sha256(b"".join(mine["digest"].to_list())).hexdigest(),
     }
-    found["residual"] = found[f"n_{said['unit']}"] - said["requested"]
+    found["residual"] = found[DELIVERED[said["unit"]]] - said["requested"]
     for field, value in found.items():
         yield from _equal(f"{where}.{field}", said[field], value)
     cut = mine.filter(pl.col("cut")).select(pl.col("key").bin.encode("hex"), "epoch", "n_tokens")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from curate.audit import schedule
+from curate.audit import patched, schedule
 from curate.audit.findings import Finding
 from curate.audit.opened import SPANS, Opened
 from curate.audit.rank import ranks
@@ -26,15 +26,19 @@ MANIFEST = "manifest.json"
 def check(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
     """Findings about order, ranks, cuts, overlap and deviation of all spans in stream order."""
     names = sorted(c["name"] for c in mix.content["components"])
+    places = patched.places_of(mix)
+    yield from patched.check(mix, spans, places)
     yield from _overlap(mix, spans)
+    own = spans.with_row_index("row").filter(places.of(spans) < 0)
     for name in names:
-        yield from _ranks(mix, spans, name)
-    pieces = _schedules(mix, spans)
+        yield from _ranks(mix, own, name)
+    planned = places.planned(spans)
     if mix.content["layout"] == "by-source":
         yield from _by_source(spans)
     else:
-        yield from _interleaved(pieces, spans)
-    yield from _deviation(mix, pieces, spans)
+        yield from _interleaved(_schedules(mix, planned), planned)
+    now = places.collapsed(spans)
+    yield from _deviation(mix, _schedules(mix, now), now)
 
 
 def _begins(lengths: "Positions") -> "Positions":
@@ -79,7 +83,7 @@ def _ranks(mix: Opened, spans: "pl.DataFrame", name: str) -> Iterator[Finding]:
 
     from curate.document import key_words
 
-    mine = spans.with_row_index("row").filter(pl.col("component") == name)
+    mine = spans.filter(pl.col("component") == name)
     if not mine.height:
         return
     place = f"component {name}"
