@@ -46,7 +46,10 @@ def convert(data: bytes, name: str) -> bytes:
         model = sentencepiece.SentencePieceProcessor(model_proto=data)
         pieces, trainer, normaliser = _read(data)
     except (RuntimeError, ValueError, IndexError, struct.error) as error:
-        raise InputError(f"{name} is not a SentencePiece model, or is cut") from error
+        raise InputError(
+            f"{name} is not a SentencePiece model, or is cut",
+            hint="A file of lines in base64 is tiktoken's: name it after its encoding, *.tiktoken.",
+        ) from error
     why_not = {
         "it is not BPE": trainer.get(3) != BPE,
         "it has a table of characters": bool(normaliser.get(2)),
