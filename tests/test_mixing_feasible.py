@@ -2,13 +2,14 @@
 
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from curate import mixing, recipe
+from curate import mixing, recipe, recipe_where
 from curate.errors import InfeasibleError
-from tests.mixing_world import HEAD, SWEEP, Doc, Sources, plan
+from tests.mixing_world import HEAD, SWEEP, Doc, Sources, plan, write_parts
 
 WORLD: Sources = {
     "web": [[Doc(f"web:{n}", 10, 0.0) for n in range(40)]],
@@ -163,6 +164,22 @@ def test_what_no_line_mends_offers_none(tmp_path: Path) -> None:
 
     assert ["eligible 0 tokens, needed 10"] == caught.value.details
     assert "" == caught.value.hint
+
+
+def test_thresholds_that_a_rule_gave_stay_while_ways_out_are_tried(tmp_path: Path) -> None:
+    """A recipe whose `where` was resolved elsewhere is changed by a line, not read anew."""
+    text = CLEAN + "tokens = 100\n" + TOXIC + "where = 'toxicity >= \"top 5 %\"'\ntokens = 210\n"
+    told = recipe.parse(text, Path("t.toml"))
+    known = replace(told.components["toxic"], where=recipe_where.parse("toxicity >= 0.5"))
+    (arm,) = told.arms()
+    told = replace(told, all_arms=(replace(arm, components=(arm.components[0], known)),))
+    parts = write_parts(tmp_path, WORLD)
+    with pytest.raises(InfeasibleError) as caught:
+        mixing.make_plan(told, parts, out=tmp_path / "plan", bos=False)
+
+    assert "Set max_epochs = 3 in [component.toxic], or tokens = 100 in [component.toxic]." == (
+        caught.value.hint
+    )
 
 
 def test_stated_pools_explain_as_counted_ones_do() -> None:

@@ -1,5 +1,6 @@
 """What a recipe can say, planned over documents a person can hold in the head."""
 
+import hashlib
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -418,6 +419,29 @@ def _many(folder: Path, source: str, count: int, size: int) -> Part:
         own = {"key": keys, "group": keys, "content": keys, "row": numbers.astype(np.uint32)}
         table.with_columns(**{n: own[n] for n in own if n in table.columns}).write_parquet(path)
     return part
+
+
+def test_progress_adds_up_to_the_parts(tmp_path: Path) -> None:
+    """What `progress` is told sums to the number of parts, whatever the work between."""
+    told: list[int] = []
+    parts = write_parts(tmp_path, {"web": [WEB[:20], WEB[20:]], "pol": [POL]})
+    made = recipe.parse(BOTH + TOXIC + "tokens = 20\n", Path("t.toml"))
+    mixing.make_plan(made, parts, out=tmp_path / "plan", bos=False, progress=told.append)
+
+    assert 3 == sum(told)
+    assert all(n > 0 for n in told)
+
+
+def test_plans_of_this_format_do_not_change(tmp_path: Path) -> None:
+    """The plan of a fixed world, as a digest: if it changes, FORMAT must be raised with it."""
+    text = SWEEP.replace("1_000", "205") + "[holdout]\ntokens = 20\n"
+    made = plan(tmp_path, text, WORLD)
+    digest = hashlib.sha256((made.folder / "plan.json").read_bytes())
+    for path in sorted(made.folder.glob("*pct.parquet")):
+        for column in pl.read_parquet(path):
+            digest.update(column.to_numpy().tobytes())
+
+    assert (1, "3cf53d882bda7267") == (mixing.FORMAT, digest.hexdigest()[:16])
 
 
 def test_read_is_what_was_planned(tmp_path: Path) -> None:

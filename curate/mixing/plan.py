@@ -8,6 +8,8 @@ and fields: docs/format.md §3.4. `plan.json` is written last.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -46,23 +48,48 @@ def make_plan(
     """
     Write the plan of a recipe into the folder `out` and give the object of its plan.json.
 
-    `bos` says whether every document begins with BOS; `progress` is called with how many more
-    parts have been read. Raises RecipeError where a `where` does not fit the tags,
+    `bos` says whether every document begins with BOS; `progress` is told how far the work is, in
+    parts of all that there are. Raises RecipeError where a `where` does not fit the tags,
     InfeasibleError (exit 5) where the pools cannot give what is asked.
     """
-    scratch = Scratch(out / ".work")
+    scratch = Scratch(out / f"{files.TEMPORARY_PREFIX}work")
+    steps = _Steps(progress, sum(len(found) for found in parts.values()))
     try:
-        gathered = gather(recipe, parts, scratch, bos=bos, progress=progress)
+        gathered = gather(recipe, parts, scratch, bos=bos, progress=steps.read)
         planner = Planner(gathered, resolve(gathered), scratch)
         try:
-            return _write(planner, planner.attempt(recipe), out)
+            attempt = planner.attempt(recipe)
         except Problem as problem:
             raise feasible.explain(recipe, problem, planner.attempt) from None
+        steps.reach(Fraction(2, 3))
+        plan = _write(planner, attempt, out, steps)
+        steps.reach(Fraction(1))
+        return plan
     finally:
         scratch.close()
 
 
-def _write(planner: Planner, attempt: Attempt, out: Path) -> dict[str, Any]:
+@dataclass
+class _Steps:
+    """Parts as the unit of all work: reading is a third of it, choosing and writing the others."""
+
+    progress: Callable[[int], None]
+    total: int
+    n_read: int = 0
+    told: int = 0
+
+    def read(self, n_parts: int) -> None:
+        self.n_read += n_parts
+        self.reach(Fraction(self.n_read, 3 * self.total))
+
+    def reach(self, part: Fraction) -> None:
+        there = int(part * self.total)
+        if there > self.told:
+            self.progress(there - self.told)
+            self.told = there
+
+
+def _write(planner: Planner, attempt: Attempt, out: Path, steps: _Steps) -> dict[str, Any]:
     recipe, gathered = attempt.recipe, planner.gathered
     with files.replacing(out / "parts.parquet") as temporary:
         pl.DataFrame(
@@ -73,13 +100,17 @@ def _write(planner: Planner, attempt: Attempt, out: Path) -> dict[str, Any]:
             schema={"source": pl.String, "name": pl.String},
         ).write_parquet(temporary)
     held = attempt.ground.held
+    arms = []
+    for number, arm in enumerate(attempt.arms, 1):
+        arms.append(_arm(planner, attempt, arm, out))
+        steps.reach(Fraction(2, 3) + Fraction(number, 3 * len(attempt.arms)))
     plan: dict[str, Any] = {
         "format": PLAN_FORMAT,
         "recipe": recipe.name,
         "version": recipe.version,
         "seed": recipe.seed,
         "layout": recipe.mix.layout,
-        "arms": [_arm(planner, attempt, arm, out) for arm in attempt.arms],
+        "arms": arms,
         "sources": describe.sources(planner, held),
     }
     if recipe.holdout is not None:
