@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -15,6 +16,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate import readers
 from curate.errors import InputError, UsageError
 from curate.readers import csvrows, jsonrows
 from curate.readers.fourchan import group, raiders, rows
@@ -569,6 +571,34 @@ def test_join_merges_what_lies_apart(tmp_path: Path) -> None:
 
     assert ["a", "a\n\n\nb"] == read(tmp_path, lines(early, late), "4chan").texts
     assert ["a\n\n\nb"] == read(tmp_path, lines(early, late), "4chan", {"join": True}).texts
+
+
+def test_join_merges_files(tmp_path: Path) -> None:
+    """Posts of a thread in several files meet; what comes out does not depend on their order."""
+    out = tmp_path / "out"
+    data = [
+        lines(thread({"com": "a"}, {"com": "b"}), b"bad"),
+        lines(
+            {"posts": [{"no": 71, "resto": 70, "com": "b"}, {"no": 72, "resto": 70, "com": "c"}]}
+        ),
+        asagi_row(num="73", op="0", comment="d"),
+    ]
+    inputs = []
+    for k, content in enumerate(data):
+        path = tmp_path / f"{k}"
+        path.write_bytes(content)
+        inputs.append((str(path), hashlib.sha256(content).hexdigest()))
+    declaration = declare("4chan", {"join": True}, where="x")
+    facts = readers.read_joined(inputs, declaration, out=out)
+    joint = readers.joined_sha256([sha256 for _, sha256 in inputs])
+    (row,) = pl.read_parquet(out / f"{joint[:16]}-00000.parquet").to_dicts()
+
+    assert ("4chan:pol/70", "a\n\n\nb\n\n\nc\n\n\nd") == (row["id"], row["text"])
+    assert (2, 1, {"not-json": 1}) == (facts["n_records"], facts["n_documents"], facts["rejected"])
+    assert {"read": 4, "superseded": 1} == {k: facts["posts"][k] for k in ("read", "superseded")}
+    assert inputs[0][1][:16] == row["input"]
+    assert sum(map(len, data)) == facts["n_bytes"]
+    assert facts == readers.read_joined(inputs[::-1], declaration, out=out)
 
 
 def test_roles_are_the_same_everywhere() -> None:

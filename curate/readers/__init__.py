@@ -10,15 +10,16 @@ Turn dumps into documents: 4chan threads and posts, C4 and other web text.
     curate.errors.RecipeError: r.toml [source.pol]: unknown key dokument, did you mean document?
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from curate import fingerprint
 from curate.errors import InputError
 from curate.readers.options import FORMAT, declare
 
-__all__ = ["FORMAT", "check_rejected", "declare", "read_input"]
+__all__ = ["FORMAT", "check_rejected", "declare", "joined_sha256", "read_input", "read_joined"]
 
 
 def read_input(
@@ -39,6 +40,41 @@ def read_input(
     done, since the receipt comes last. What is written follows docs/format.md §3.1 and depends on
     the bytes of the file and the declaration alone.
     """
+    return _read([(uri, input_sha256)], declaration, input_sha256, out, part_bytes, progress)
+
+
+def read_joined(
+    inputs: Sequence[tuple[str, str]],
+    declaration: Mapping[str, object],
+    *,
+    out: Path,
+    part_bytes: int = 256 << 20,
+    progress: Callable[[int], None] = lambda n: None,
+) -> dict[str, Any]:
+    """
+    Read several 4chan files as one, so that posts of a thread meet wherever they are.
+
+    For sources with `join = true`. `inputs` are (uri, sha256) in any order; parts and receipt are
+    named by `joined_sha256`. Counts are of all files together; `inputs` in the facts lists them.
+    """
+    in_order = sorted(set(inputs), key=lambda item: item[1])
+    joint = joined_sha256([sha256 for _, sha256 in in_order])
+    return _read(in_order, declaration, joint, out, part_bytes, progress)
+
+
+def joined_sha256(sha256s: Sequence[str]) -> str:
+    """What stands for the sha256 of files that are read as one: that of their sorted digests."""
+    return fingerprint.digest(fingerprint.canonical(sorted(set(sha256s))))
+
+
+def _read(
+    inputs: list[tuple[str, str]],
+    declaration: Mapping[str, Any],
+    sha256: str,
+    out: Path,
+    part_bytes: int,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
     from curate import store
     from curate.readers import parts
     from curate.readers.base import Tally
@@ -46,20 +82,20 @@ def read_input(
     from curate.readers.options import module_of
 
     reader = module_of(declaration)
-    name = input_sha256[:16]
-    stream = Stream(uri, input_sha256, progress)
+    name = sha256[:16]
+    streams = [Stream(uri, digest, progress) for uri, digest in inputs]
     with Tally(name, out / f"{name}.rejected.jsonl.zst") as tally:
         written = parts.write(
-            reader.read(stream, declaration, tally),
+            reader.read(streams, declaration, tally),
             reader.columns(declaration),
             out=out,
-            input_sha256=input_sha256,
+            input_sha256=sha256,
             part_bytes=part_bytes,
         )
     facts: dict[str, Any] = {
-        "input": input_sha256,
-        "n_bytes": stream.n_bytes,
-        "n_bytes_decompressed": stream.n_bytes_decompressed,
+        "input": sha256,
+        "n_bytes": sum(stream.n_bytes for stream in streams),
+        "n_bytes_decompressed": sum(stream.n_bytes_decompressed for stream in streams),
         "n_records": tally.n_records,
         "n_documents": sum(part["n_documents"] for part in written),
         "skipped": dict(sorted(tally.skipped.items())),
@@ -67,6 +103,8 @@ def read_input(
         "n_bytes_rejected": tally.n_bytes_rejected,
         "parts": written,
     }
+    if len(inputs) > 1:
+        facts["inputs"] = [digest for _, digest in inputs]
     if tally.posts:
         facts["posts"] = dict(sorted(tally.posts.items()))
     if tally.notes.total():

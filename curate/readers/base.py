@@ -16,7 +16,7 @@ and raw bytes. A `Tally` counts them and writes the rejected ones:
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -43,10 +43,12 @@ class Reader(Protocol):
         ...
 
     def read(
-        self, stream: "Stream", declaration: Declaration, tally: "Tally"
+        self, streams: "Sequence[Stream]", declaration: Declaration, tally: "Tally"
     ) -> "Iterator[pl.DataFrame]":
         """
         Yield documents in the order of the dump, and count every record in `tally`.
+
+        `streams` is one, or several that are to be read as one.
 
         A batch has `id`, `group` (both String: the group's id, null for the document's own) and
         `text` (never empty), `offset`, `n_posts`, and whatever else it knows of the columns of a
@@ -69,7 +71,8 @@ class Tally:
         self.n_bytes_rejected = 0
         self.posts: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
-        self._input = input_name
+        self.input = input_name  # of the file that is being read
+        self._scratch = path.parent / f"{files.TEMPORARY_PREFIX}{input_name}-scratch"
         self._path = path
         self._open = ExitStack()
         self._file: IO[bytes] | None = None
@@ -93,7 +96,7 @@ class Tally:
             compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
             self._file = self._open.enter_context(compressor.stream_writer(plain))
         entry = {
-            "input": self._input,
+            "input": self.input,
             "offset": offset,
             "line": line,
             "reason": reason,
@@ -105,9 +108,8 @@ class Tally:
 
     def scratch(self) -> Path:
         """A folder for what does not fit in memory; it goes when the input has been read."""
-        folder = self._path.parent / f"{files.TEMPORARY_PREFIX}{self._input}-scratch"
-        files.make_folder(folder)
-        return folder
+        files.make_folder(self._scratch)
+        return self._scratch
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +121,6 @@ class Tally:
         trace: TracebackType | None,
     ) -> None:
         self._open.__exit__(kind, error, trace)
-        files.remove(self._path.parent / f"{files.TEMPORARY_PREFIX}{self._input}-scratch")
+        files.remove(self._scratch)
         if kind is None and self._file is None:
             files.remove(self._path)  # of an earlier, interrupted reading of the same input

@@ -27,7 +27,13 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from curate import files
-from curate.errors import InputError, IntegrityError
+from curate.errors import (
+    CurateError,
+    InputError,
+    IntegrityError,
+    MissingExtraError,
+    RemoteError,
+)
 
 CHUNK = 1 << 20
 """Compressed bytes read at a time."""
@@ -136,12 +142,27 @@ class Stream:
 
     def _hashed(self, file: IO[bytes]) -> Iterator[bytes]:
         hasher = hashlib.sha256()
-        while chunk := file.read(CHUNK):
+        while chunk := self._some(file):
             hasher.update(chunk)
             self.n_bytes += len(chunk)
             self._progress(len(chunk))
             yield chunk
         check_digest(self.name, self.uri, expected=self.sha256, actual=hasher.hexdigest())
+
+    def _some(self, file: IO[bytes]) -> bytes:
+        try:
+            return file.read(CHUNK)
+        except Exception as error:  # file systems behind fsspec raise errors of their own
+            if "://" in self.uri:
+                kind: type[CurateError] = RemoteError
+            elif isinstance(error, OSError):
+                kind = InputError
+            else:
+                raise
+            raise kind(
+                f"{self.name} cannot be read: {type(error).__name__}",
+                details=[f"at byte {self.n_bytes:,} of the file", f"file: {self.uri}"],
+            ) from error
 
     def _decompress(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         head = next(chunks, b"")
@@ -171,16 +192,30 @@ class Stream:
 def open_binary(uri: str) -> IO[bytes]:
     """Open a local path or an fsspec URL for reading bytes; InputError if it is not there."""
     try:
-        if "://" not in uri:
-            return open(uri, "rb", buffering=0)
-        if uri.startswith("file://"):
+        if "://" not in uri or uri.startswith("file://"):
             return open(uri.removeprefix("file://"), "rb", buffering=0)
-        import fsspec
-
-        opened: IO[bytes] = fsspec.open(uri, "rb", compression=None).open()
-        return opened
+        return _open_url(uri)
     except FileNotFoundError:
         raise InputError(f"{uri} is not there", hint="Run curate lock again.") from None
+    except OSError as error:
+        raise InputError(f"{uri} cannot be read: {error.strerror or error}") from None
+
+
+def _open_url(url: str) -> IO[bytes]:
+    import fsspec
+
+    try:
+        opened: IO[bytes] = fsspec.open(url, "rb", compression=None).open()
+        return opened
+    except ImportError as error:
+        raise MissingExtraError(f"{url} needs another package: {error}") from None
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # file systems behind fsspec raise errors of their own
+        raise RemoteError(
+            f"{url} cannot be opened: {type(error).__name__}",
+            hint="Check the address and the network, then run the same line again.",
+        ) from error
 
 
 def check_digest(name: str, uri: str, *, expected: str, actual: str) -> None:

@@ -6,7 +6,7 @@ each being `text` and so on if it does not; `keep` names further columns to keep
 `parquet.<name>`, as text. Times are ISO 8601 text or timestamps. A row's place is its number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -31,8 +31,11 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
     return {f"parquet.{name}": pl.String() for name in declaration["keep"]}
 
 
-def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
+def read(
+    streams: Sequence[Stream], declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
     """Documents of one Parquet file."""
+    (stream,) = streams
     import polars as pl
 
     path = stream.local(tally.scratch)

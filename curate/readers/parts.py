@@ -52,9 +52,10 @@ def complete(
     columns: dict[str, Any] = {
         "key": keys,
         "n_bytes": pl.col("text").str.len_bytes(),
-        "input": pl.lit(input_name),
         "group": _groups(batch, keys),
     }
+    if "input" not in batch.columns:
+        columns["input"] = pl.lit(input_name)
     if "content" not in batch.columns:
         columns["content"] = contents(batch["text"])
     if "url" in batch.columns:

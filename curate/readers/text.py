@@ -7,7 +7,7 @@ Turn plain text files into documents: the whole file, each line, or each paragra
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from curate.errors import InputError
@@ -28,8 +28,11 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
     return {}
 
 
-def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
+def read(
+    streams: Sequence[Stream], declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
     """Documents of one text file; pieces that are not UTF-8 are rejected."""
+    (stream,) = streams
     import polars as pl
 
     for offset, line, pieces in _pieces(stream, declaration["split"], tally):

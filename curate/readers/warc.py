@@ -13,7 +13,7 @@ import contextlib
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from curate.errors import MissingExtraError
@@ -42,8 +42,11 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
     return {}
 
 
-def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
+def read(
+    streams: Sequence[Stream], declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
     """Documents of one WARC file."""
+    (stream,) = streams
     import polars as pl
 
     kinds = {"text": pl.String, "offset": pl.UInt64, "url": pl.String, "time": pl.String}

@@ -15,7 +15,7 @@ which further keys to keep, as text, in columns `jsonl.<key>`:
     keep    = ["label"]
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -48,8 +48,11 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
     return {f"jsonl.{name}": pl.String() for name in declaration.get("keep", [])}
 
 
-def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
+def read(
+    streams: Sequence[Stream], declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
     """Documents of one file of JSON lines; see the module for what is recognised."""
+    (stream,) = streams
     paths: Paths | None = None
     if declaration["reader"] == "jsonl":
         paths = {"text": ("text",)} | {r: (key,) for r, key in declaration["columns"].items()}

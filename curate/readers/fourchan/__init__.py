@@ -13,8 +13,9 @@ entry without text are a record either way.
     ('csv', 'parquet')
 """
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -49,16 +50,45 @@ def columns(declaration: Declaration) -> "dict[str, pl.DataType]":
     return posts.columns(declaration)
 
 
-def read(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
-    """Documents of one dump."""
-    chosen = declaration["dump"]
-    if chosen == "auto":
-        chosen = "threads" if tar.is_tar(stream) else form(stream.peek(LOOKED_AT), stream.name)
-    found = _READERS[chosen](stream, declaration, tally)
-    if declaration["join"] or (declaration["document"] == "thread" and chosen in IN_ROWS):
-        found = group.threads(found, tally)
-    for table in found:
+def read(
+    streams: Sequence[Stream], declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
+    """Documents of one dump, or of several whose threads are to be joined."""
+    for table in _tables(streams, declaration, tally):
         yield threads.documents(table, declaration, tally)
+
+
+def _tables(
+    streams: Sequence[Stream], declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
+    """Tables of posts in which every thread is as whole as it was asked to be."""
+    if declaration["join"]:
+        every = (
+            _of_one(stream, _form(stream, declaration), declaration, tally) for stream in streams
+        )
+        return group.threads(itertools.chain.from_iterable(every), tally)
+    (stream,) = streams
+    chosen = _form(stream, declaration)
+    found = _of_one(stream, chosen, declaration, tally)
+    in_pieces = declaration["document"] == "thread" and chosen in IN_ROWS
+    return group.threads(found, tally) if in_pieces else found
+
+
+def _form(stream: Stream, declaration: Declaration) -> str:
+    if declaration["dump"] != "auto":
+        return str(declaration["dump"])
+    return "threads" if tar.is_tar(stream) else form(stream.peek(LOOKED_AT), stream.name)
+
+
+def _of_one(
+    stream: Stream, chosen: str, declaration: Declaration, tally: Tally
+) -> "Iterator[pl.DataFrame]":
+    """Tables of posts of one file, each post with the file's name."""
+    import polars as pl
+
+    tally.input = stream.sha256[:16]
+    for table in _READERS[chosen](stream, declaration, tally):
+        yield table.with_columns(pl.lit(tally.input).alias("input"))
 
 
 def form(head: bytes, name: str = "the file") -> str:

@@ -67,7 +67,7 @@ def _threads(table: "pl.DataFrame", declaration: Declaration, tally: Tally) -> "
         table = serialise.without_quotelinks(table)
     scores = [tag(name) for name in PERSPECTIVES if table[tag(name)].null_count() < table.height]
     threads = table.group_by("record", maintain_order=True).agg(
-        pl.first("board", "thread", "offset", "country", "flag"),
+        pl.first("input", "board", "thread", "offset", "country", "flag"),
         pl.max("time").alias("timestamp"),
         pl.count("text").alias("n_posts"),
         pl.col("image").all().alias("images"),
