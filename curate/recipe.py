@@ -41,6 +41,9 @@ from typing import Any
 from curate import recipe_arms, recipe_components
 from curate.errors import RecipeError, UsageError
 from curate.recipe_model import (
+    LAYOUTS,
+    MAX_SHARD_TOKENS,
+    OVERLAPS,
     Arm,
     Budget,
     Component,
@@ -54,7 +57,6 @@ from curate.recipe_model import (
 )
 from curate.recipe_read import Table, nearest
 from curate.recipe_read import parse as parse_toml
-from curate.recipe_schema import LAYOUTS, MAX_SHARD_TOKENS, OVERLAPS
 
 __all__ = [
     "Arm",

@@ -17,6 +17,12 @@ from typing import Any
 
 from curate.recipe_where import Clause
 
+LAYOUTS = ("interleaved", "by-source")
+"""Who mixes: the stream, or the trainer."""
+OVERLAPS = ("error", "first")
+"""What a document of two components is: a mistake, or the first's."""
+MAX_SHARD_TOKENS = 2**30
+"""What the narrowest of the trainers' formats can hold."""
 TOTAL = "total"
 """The denominator of a share that names none."""
 

@@ -10,15 +10,12 @@ Editors that speak TOML (taplo, Even Better TOML) take it from a line on top of 
 
 from typing import Any
 
-from curate.recipe_model import TOTAL, MixDecl
+from curate.recipe_model import LAYOUTS, MAX_SHARD_TOKENS, OVERLAPS, TOTAL, MixDecl
 from curate.recipe_read import MAX_WHOLE, NAME
 
 Schema = dict[str, Any]
 
 NAMES: Schema = {"pattern": f"^{NAME.pattern}$", "maxLength": 64}
-MAX_SHARD_TOKENS = 2**30
-LAYOUTS = ("interleaved", "by-source")
-OVERLAPS = ("error", "first")
 
 _FRACTION = {"type": "string", "pattern": r"^\s*(\d+\s*/\s*\d+|\d+(\.\d+)?\s*%?)\s*$"}
 
