@@ -87,8 +87,9 @@ def _of_one(
     import polars as pl
 
     tally.input = stream.sha256[:16]
+    names = list(posts.schema(declaration))
     for table in _READERS[chosen](stream, declaration, tally):
-        yield table.with_columns(pl.lit(tally.input).alias("input"))
+        yield table.select(*names, pl.lit(tally.input).alias("input"))
 
 
 def form(head: bytes, name: str = "the file") -> str:
