@@ -1,5 +1,6 @@
 """Take documents out of mixes: a new version that rewrites only what changed."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def command(
 
 
 def _lines(path: Path) -> list[str]:
-    text = click.get_text_stream("stdin").read() if str(path) == "-" else path.read_text("utf-8")
+    text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
     return list(dict.fromkeys(line.strip() for line in text.split("\n") if line.strip()))
 
 

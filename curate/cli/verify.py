@@ -1,6 +1,7 @@
 """Check that a mix is what its manifest says."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,6 +36,24 @@ from curate.errors import UsageError
     type=click.Path(dir_okay=False, path_type=Path),
     help="A committed manifest that the mix's must equal, byte for byte.",
 )
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Build the recipe again in a temporary folder: is it the same content?",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --rebuild: the recipe; by default recipes/<name>.toml.",
+)
+@click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --rebuild: a store whose results may be used; by default all is made again.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="With --rebuild."
+)
 @out_option
 @json_option
 @click.pass_context
@@ -48,6 +67,10 @@ def command(
     retokenize: str | None,
     seed: int,
     record: Path | None,
+    rebuild: bool,
+    recipe: Path | None,
+    store: Path | None,
+    workers: int,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -64,8 +87,9 @@ def command(
     """
     from curate.audit.verify import verify
 
+    folder = folder_of(mix, out)
     report = verify(
-        folder_of(mix, out),
+        folder,
         read_data=read_data or everything or read_data_subset is not None,
         subset=_subset(read_data_subset),
         semantic=semantic or everything,
@@ -74,9 +98,37 @@ def command(
         record=record,
         progress=lambda what, total: console.bar(what, total, "B"),
     )
+    if rebuild:
+        report = _rebuilt(report, folder, recipe, store, workers)
+    mark = folder.resolve().parent / f"{report.version}.superseded.json"
+    if mark.is_file():
+        console.note(f"note: {folder} is superseded: {mark.read_text('utf-8').strip()}")
     console.emit(report.as_json(), as_json=as_json, text=report.render())
     if not report.ok:
         context.exit(3)
+
+
+def _rebuilt(
+    report: Any, folder: Path, recipe: Path | None, store: Path | None, workers: int
+) -> Any:
+    """The report with what building again found."""
+    from dataclasses import replace
+
+    from curate.audit.opened import open_mix
+    from curate.run.rebuild import rebuild
+
+    mix = open_mix(folder)
+    recipe = recipe or Path("recipes") / f"{mix.origin['recipe']['name']}.toml"
+    if not recipe.is_file():
+        raise UsageError(f"there is no {recipe}", hint="Name the recipe with --recipe.")
+    secret = (store or Path("store")) / "removals.key"
+    found = rebuild(mix, recipe=recipe, store=store, secret=secret, workers=workers)
+    return replace(
+        report,
+        findings=(*report.findings, *found),
+        checked=(*report.checked, f"built again from {recipe}: content_id compared"),
+        not_checked=tuple(line for line in report.not_checked if "--rebuild" not in line),
+    )
 
 
 def _subset(text: str | None) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from curate.audit.opened import Opened
 from curate.audit.query import query, refusal
 from curate.errors import UsageError
+from tests.audit.conftest import DOCUMENTS
 from tests.tiny_mix import key
 
 
@@ -21,6 +22,21 @@ def test_a_select_is_answered(mix: Opened) -> None:
     assert [{"component": "toxic", "n": 100}, {"component": "clean", "n": 400}] == found["rows"]
     first = query(mix, "SELECT key FROM spans WHERE id = '4chan:pol/100'")
     assert [{"key": key("4chan:pol/100").hex()}] == first["rows"]
+
+
+def test_an_auditor_s_questions_are_selects(mix: Opened) -> None:
+    """Documents of a domain in a shard, the newest text, what sits at the threshold."""
+    domain = query(
+        mix,
+        "SELECT id, shard FROM spans WHERE shard = 1 AND registered_domain = 'site1.example'",
+    )
+    newest = query(mix, "SELECT MAX(timestamp) AS newest FROM spans")
+    border = query(mix, "SELECT id FROM spans WHERE toxicity BETWEEN 0.505 AND 0.515")
+
+    assert {1} == {row["shard"] for row in domain["rows"]}
+    assert all("https://site1.example/" in row["id"] for row in domain["rows"])
+    assert [{"newest": max(d.timestamp or 0 for d in DOCUMENTS)}] == newest["rows"]
+    assert ["4chan:pol/101"] == [row["id"] for row in border["rows"]]
 
 
 HARMLESS = [
