@@ -3,9 +3,12 @@
 import re
 import tempfile
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate import mixing, recipe, recipe_where
 from curate.errors import InfeasibleError
@@ -197,6 +200,34 @@ def test_stated_pools_explain_as_counted_ones_do() -> None:
     ) == caught.value.render()
     for key, value, table in ways_out(caught.value):
         mixing.assume_plan(recipe.parse(changed(text, key, value, table), Path("t.toml")), pools)
+
+
+@given(
+    st.integers(1, 10**6),
+    st.lists(st.fractions(0, 2, max_denominator=40), min_size=1, max_size=4, unique=True),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.sampled_from(["clean", "total"]),
+    st.booleans(),
+)
+def test_any_impossible_sweep_offers_only_what_works(
+    tokens: int, shares: list[Fraction], web: int, pol: int, of: str, control: bool
+) -> None:
+    """Whatever is asked of whatever pools, every line that is offered makes it plan."""
+    values = ", ".join(f'"{share}"' for share in shares)
+    text = SWEEP.replace("1_000", str(tokens)).replace('of = "clean"', f'of = "{of}"')
+    text = text.replace('[0, 0.05, "10 %", "1/4"]', f"[{values}]")
+    if control:
+        last = recipe.parse(text, Path("t.toml")).arms()[-1].name
+        text += f'[control.more]\nlike = "{last}"\nreplace = {{ toxic = "clean" }}\n'
+    pools = {"web": web, "pol": pol}
+    try:
+        mixing.assume_plan(recipe.parse(text, Path("t.toml")), pools)
+    except InfeasibleError as error:
+        for key, value, table in ways_out(error):
+            mixing.assume_plan(
+                recipe.parse(changed(text, key, value, table), Path("t.toml")), pools
+            )
 
 
 def test_a_failed_plan_leaves_nothing_behind() -> None:

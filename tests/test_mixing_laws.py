@@ -1,5 +1,6 @@
 """The laws of mixing, each over random worlds: DESIGN §2.4–2.7, docs/format.md §4."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from curate.errors import InfeasibleError
 from tests import mixing_oracle as oracle
 from tests.mixing_world import HEAD, SWEEP, Doc, Planned, Sources, key, plan
 
-FAST = settings(max_examples=25)
+FAST = settings(max_examples=25 * int(os.environ.get("CURATE_TEST_SCALE", "1")))
 
 
 @contextmanager

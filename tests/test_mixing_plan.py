@@ -50,6 +50,25 @@ def test_extra_clean_goes_on_where_clean_ends(tmp_path: Path) -> None:
     assert 26 == made.component("more", "clean-for-toxic")["n_tokens"]
 
 
+def test_extra_clean_may_go_on_in_the_next_epoch(tmp_path: Path) -> None:
+    """With two epochs allowed the stand-in wraps around; every document is counted once."""
+    control = '[control.more]\nlike = "half"\nreplace = { toxic = "clean" }\n'
+    text = SWEEP.replace("1_000", "305").replace('where = "toxicity < 0.5"', "max_epochs = 2")
+    text = text.replace('[0, 0.05, "10 %", "1/4"]', '["1/2"]') + control.replace("half", "50pct")
+    made = plan(tmp_path, text, WORLD)
+    extra = made.of("more", "clean-for-toxic")
+    first, second = in_rank(WEB), in_rank(WEB, epoch=1)
+
+    # 305 tokens cut the 31st document; 152 (half of 305, to even) are 9 documents and 62 tokens.
+    assert first[31:] + second[:7] == [span.id for span in extra]
+    assert [0] * 9 + [1] * 7 == [span.epoch for span in extra]
+    assert (
+        len(set(first[31:] + second[:7]))
+        == made.component("more", "clean-for-toxic")["n_documents"]
+    )
+    assert {"dropped": [], "n_unused": 0, "n_used": 40} == made.arm("more")["sources"]["web"]
+
+
 def test_bands_of_one_source(tmp_path: Path) -> None:
     """Several components share a source by score."""
     text = BOTH
