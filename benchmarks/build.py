@@ -17,6 +17,7 @@ The peers live in environments of their own under --peers, made at the first run
 """
 
 import argparse
+import gzip
 import os
 import shutil
 import subprocess
@@ -103,18 +104,36 @@ def datatrove(python: Path, job: str, dump: Path, tokenizer: Path, work: Path) -
     """datatrove's blocks as they come."""
     model = [MODEL] if job == "whole" else []
     script = ROOT / "benchmarks" / "peer_datatrove.py"
-    return run([python, script, job, dump.parent, tokenizer, work, *model])
+    cost = run([python, script, job, dump.parent, tokenizer, work, *model])
+    if job == "tokens":
+        indexes = (work / "tokens").glob("*.ds.index")
+        check_all("datatrove", sum(path.stat().st_size // 8 for path in indexes), dump)
+    return cost
 
 
 def dolma(python: Path, dump: Path, tokenizer: Path, work: Path, eos: int) -> Cost:
     """`dolma tokens`, which shuffles within what it holds in memory."""
-    return run(
+    cost = run(
         [
             *(python.parent / "dolma", "tokens", "--documents", dump, "--destination", work),
             *("--tokenizer.name_or_path", tokenizer, "--tokenizer.eos_token_id", str(eos)),
             *("--tokenizer.pad_token_id", str(eos), "--dtype", "uint16", "--processes", "1"),
         ]
     )
+    check_all("dolma", sum(map(n_lines, work.glob("*.csv.gz"))), dump)
+    return cost
+
+
+def check_all(tool: str, n_written: int, dump: Path) -> None:
+    """A peer that lost documents on the way is not compared with."""
+    if n_written != n_lines(dump):
+        raise SystemExit(f"{tool} wrote {n_written:,} of {n_lines(dump):,} documents")
+
+
+def n_lines(path: Path) -> int:
+    """Lines of a gzip file."""
+    with gzip.open(path) as file:
+        return sum(1 for _ in file)
 
 
 def main() -> None:

@@ -45,11 +45,12 @@ def texts(shared: Path, copies: int = 1, n_bytes: int | None = None) -> Iterator
 
 
 def write_c4(path: Path, shared: Path, copies: int = 1, n_bytes: int | None = None) -> int:
-    """Write a gzip file in C4's layout; return bytes of text."""
+    """Write a gzip file in C4's layout, and an id; return bytes of text."""
     total = 0
     with isal.igzip.open(path, "wb") as file:
         for number, text in enumerate(texts(shared, copies, n_bytes)):
             page = {
+                "id": str(number),  # dolma drops what has none
                 "text": text,
                 "timestamp": "2019-04-21T18:54:04Z",
                 "url": f"https://www.site{number % 997}.example/{number}",
