@@ -106,7 +106,8 @@ from glob import glob
 import grain
 import numpy
 
-source = grain.sources.ArrayRecordDataSource(sorted(glob({_here(view, "arrayrecord")} + "/*")))
+files = sorted(glob({json.dumps(str(view.exported("arrayrecord")) + "/*.array_record")}))
+source = grain.sources.ArrayRecordDataSource(files)
 dataset = grain.MapDataset.source(source).map(
     lambda raw: numpy.frombuffer(raw, "{view.mix.dtype.str}")
 )

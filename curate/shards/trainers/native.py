@@ -84,18 +84,14 @@ dataset = NumpyFSLDatasetConfig.from_src_mix(
 
 def megatron(view: View) -> str:
     """Arguments for Megatron-LM: a window and one token more, documents shuffled by Megatron."""
-    weighted = [
-        f"{size} {stem}"
-        for source in view.sources
-        for stem, size in zip(source.stems, source.sizes, strict=True)
-    ]
     windows = view.n_windows(view.sequence, less=1)
     note = (
         "weights are tokens: Megatron draws windows in that proportion"
         if view.by_source
         else "without weights each shard is read once"
     )
-    paths = weighted if view.by_source else [str(stem) for stem in view.stems]
+    shards = _with_a_window(view)
+    paths = [f"{size} {stem}" if view.by_source else str(stem) for stem, size in shards]
     return "\n".join(
         [
             view.head(view.sequence, less=1),
@@ -114,12 +110,22 @@ def megatron(view: View) -> str:
     )
 
 
+def _with_a_window(view: View) -> list[tuple[Path, int]]:
+    """Shards and their tokens; Megatron refuses one that holds no window and one token more."""
+    return [
+        (stem, size)
+        for source in view.sources
+        for stem, size in zip(source.stems, source.sizes, strict=True)
+        if size > view.sequence
+    ]
+
+
 def gpt_neox(view: View) -> str:
     """YAML for GPT-NeoX, which reads Megatron's files."""
-    weights = [size for source in view.sources for size in source.sizes]
+    shards = _with_a_window(view)
     settings = {
-        "train_data_paths": [str(stem) for stem in view.stems],
-        "train_data_weights": [float(weight) for weight in weights],
+        "train_data_paths": [str(stem) for stem, _ in shards],
+        "train_data_weights": [float(size) for _, size in shards],
         "data_impl": "mmap",  # `infer` finds nothing in some versions
         "tokenizer_type": "HFTokenizer",
         "vocab_file": str(view.tokenizer),
