@@ -97,7 +97,9 @@ def receipt_path(folder: Path, task: str) -> Path:
 def write_receipt(folder: Path, task: str, facts: dict[str, Any]) -> None:
     """Say that a task is done, with what it counted. Call it after everything else is durable."""
     record = {**facts, "finished": int(time.time())}
-    files.write_bytes(receipt_path(folder, task), json.dumps(record, indent=1, sort_keys=True).encode())
+    files.write_bytes(
+        receipt_path(folder, task), json.dumps(record, indent=1, sort_keys=True).encode()
+    )
 
 
 def read_receipt(folder: Path, task: str) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data and tokenizers beside the checkout; tests that need it skip without."""
+    """The folder of real data and tokenizers beside the checkout; without it tests skip."""
     folder = ROOT.parent / "shared"
     if not (folder / "data").is_dir():
         pytest.skip("needs real data: no folder ../shared/data beside the checkout")
