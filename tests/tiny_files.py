@@ -21,7 +21,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tests.tiny_manifest import EOS, Document, Span, content, input_sha, key, origin, source_of
+from tests.tiny_manifest import (
+    BOS,
+    EOS,
+    Document,
+    Phases,
+    Span,
+    content,
+    input_sha,
+    key,
+    origin,
+    source_of,
+)
 
 
 def write_spans(
@@ -36,10 +47,13 @@ def write_spans(
     dtype: str = "uint16",
     how: str = "hard",
     where: dict[str, str] | None = None,
+    phases: Phases | None = None,
+    by_source: bool = False,
+    bos: bool = False,
 ) -> pathlib.Path:
     """Every file of §5 for spans in stream order."""
     (folder / "shards").mkdir(parents=True)
-    tokenizer = tokenizer_json()
+    tokenizer = tokenizer_json(bos)
     (folder / "tokenizer.json").write_bytes(tokenizer)
     rows, shards = [], []
     current: list[tuple[Span, dict[str, Any]]] = []
@@ -51,7 +65,8 @@ def write_spans(
 
     start = 0
     for span in spans:
-        if start and start + len(span.ids) > shard_tokens:
+        turn = by_source and rows and rows[-1]["component"] != span.document.component
+        if turn or (start and start + len(span.ids) > shard_tokens):
             close()
             start = 0
         row = span_row(span, len(shards), start, dtype)
@@ -64,8 +79,10 @@ def write_spans(
         "format": "curate-manifest/1",
         "name": name,
         "version": version,
-        "content": content(spans, rows, shards, tokenizer, dtype, seed, pools),
-        "origin": origin(name, pools, {row["key"] for row in rows}, where or {}),
+        "content": content(
+            spans, rows, shards, tokenizer, dtype, seed, pools, phases or {}, by_source, bos
+        ),
+        "origin": origin(name, pools, {row["key"] for row in rows}, where or {}, bos),
     }
     seal(folder, manifest)
     return folder
@@ -188,8 +205,8 @@ def in_words(n: int) -> str:
     return str(n)
 
 
-def tokenizer_json() -> bytes:
-    """A byte-level vocabulary of 256 bytes and one end token, without merges."""
+def tokenizer_json(bos: bool = False) -> bytes:
+    """A byte-level vocabulary of 256 bytes, an end and maybe a start token, without merges."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     strange = {b: 256 + n for n, b in enumerate(b for b in range(256) if b not in printable)}
     vocabulary = {chr(strange.get(b, b)): b for b in range(256)}
@@ -204,7 +221,7 @@ def tokenizer_json() -> bytes:
     return json.dumps(
         {
             "version": "1.0",
-            "added_tokens": [end],
+            "added_tokens": [end, {**end, "id": BOS, "content": "<|start|>"}][: 1 + bos],
             "pre_tokenizer": level,
             "decoder": level,
             "model": {"type": "BPE", "vocab": vocabulary, "merges": []},

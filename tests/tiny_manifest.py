@@ -10,9 +10,13 @@ It shares no code with `curate`: see tiny_mix.
 import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
-EOS = 256
+EOS, BOS = 256, 257
+
+Phases = dict[str, list[tuple[Fraction, Fraction]]]
+"""Component → (stretch of the stream, relative density)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ def content(
     dtype: str,
     seed: int,
     pools: dict[str, list[Document]],
+    phases: Phases,
+    by_source: bool,
+    bos: bool,
 ) -> dict[str, Any]:
     """§5.6, counted span by span."""
     whole = sum(len(s.ids) for s in spans)
@@ -67,7 +74,7 @@ def content(
     for name in sorted(pools):
         mine = [(s, r) for s, r in zip(spans, rows, strict=True) if s.document.component == name]
         n_tokens = sum(len(s.ids) for s, _ in mine)
-        pool = sum(len(d.text.encode()) + 1 for d in pools[name])
+        pool = sum(len(d.text.encode()) + 1 + bos for d in pools[name])
         components.append(
             {
                 "name": name,
@@ -90,56 +97,114 @@ def content(
                     for s, r in mine
                     if s.cut
                 ],
+                **(
+                    {"phases": [[frac(a), frac(b)] for a, b in phases[name]]}
+                    if name in phases
+                    else {}
+                ),
                 "stream_digest": hashlib.sha256(b"".join(r["digest"] for _, r in mine)).hexdigest(),
             }
         )
     return {
         "tokenizer": {
             "sha256": hashlib.sha256(tokenizer).hexdigest(),
-            "n_vocab": 257,
+            "n_vocab": 257 + bos,
             "dtype": dtype,
             "eos": {"token": "<|endoftext|>", "id": EOS},
+            **({"bos": {"token": "<|start|>", "id": BOS}} if bos else {}),
         },
-        "layout": "interleaved",
+        "layout": "by-source" if by_source else "interleaved",
         "seed": seed,
         "n_tokens": whole,
         "n_spans": len(spans),
         "n_documents": len({r["key"] for r in rows}),
         "n_bytes": sum(r["n_bytes"] for r in rows),
         "components": components,
-        "largest_deviation": deviation(spans, {c["name"]: c["n_tokens"] for c in components}),
+        "largest_deviation": deviation(
+            spans, {c["name"]: c["n_tokens"] for c in components}, phases, by_source
+        ),
         "shards": shards,
-        "windows": windows(rows, shards),
+        "windows": windows(rows, shards, sorted(pools)),
         "merkle_root": merkle(rows).hex(),
     }
 
 
-def deviation(spans: list[Span], totals: dict[str, int]) -> dict[str, Any]:
-    """§4: the first place where |p·E − e| is largest; the bound of DESIGN §2.7."""
+Line = list[tuple[Fraction, Fraction, Fraction, Fraction]]
+"""Straight pieces of a schedule: from (token, due) to (token, due)."""
+
+
+def lines(totals: dict[str, int], phases: Phases) -> dict[str, Line]:
+    """§4, schedule: what of each component is due by each token of the stream."""
     whole = sum(totals.values())
-    done = dict.fromkeys(sorted(totals), 0)
-    worst = (Fraction(0), min(totals, default=""), 0)
+    edges = {Fraction(0), Fraction(1)}
+    for stretches in phases.values():
+        edges |= {sum((s for s, _ in stretches[:n]), Fraction(0)) for n in range(len(stretches))}
+    found: dict[str, Line] = {name: [] for name, total in totals.items() if total}
+    free = sum(totals[name] for name in found if name not in phases)
+    ordered = sorted(edges)
+    for left, right in pairwise(ordered):
+        wanted = {}
+        for name in found.keys() & phases.keys():
+            at, mine, every = Fraction(0), Fraction(0), Fraction(0)
+            for stretch, density in phases[name]:
+                mine += max(Fraction(0), min(right, at + stretch) - max(left, at)) * density
+                every += stretch * density
+                at += stretch
+            wanted[name] = totals[name] * mine / every
+        rest = (right - left) * whole - sum(wanted.values())
+        for name, line in found.items():
+            low = line[-1][3] if line else Fraction(0)
+            high = low + wanted.get(name, rest * totals[name] / (free or 1))
+            line.append((left * whole, low, right * whole, high))
+    return found
+
+
+def due(line: Line, c: int) -> int:
+    """⌊sup {E : F(E) ≤ c}⌋."""
+    for start, low, stop, high in line:
+        if low < high and c < high:
+            return int(start + (c - low) * (stop - start) / (high - low))
+    raise ValueError("beyond the component")
+
+
+def deviation(
+    spans: list[Span], totals: dict[str, int], phases: Phases, by_source: bool
+) -> dict[str, Any]:
+    """§4: the first place where |F(E) − e| is largest, and the bound there."""
+    schedule = lines(totals, phases)
+    done = dict.fromkeys(sorted(schedule), 0)
+    worst = (Fraction(0), min(schedule, default=""), 0)
     at = 0
     for span in spans:
         done[span.document.component] += len(span.ids)
         at += len(span.ids)
         for name, e in done.items():
-            value = abs(Fraction(totals[name], whole) * at - e)
+            start, low, stop, high = next(p for p in schedule[name] if at <= p[2])
+            value = abs(low + (at - start) * (high - low) / (stop - start) - e)
             if value > worst[0]:
                 worst = (value, name, at)
     value, name, at = worst
-    p = Fraction(totals.get(name, 0), whole or 1)
+    slopes = [(d - b) / (c - a) for a, b, c, d in schedule.get(name, [])] or [Fraction(0)]
+    least, most = min(slopes), max(slopes)
     longest = max((len(s.ids) for s in spans), default=0)
-    k = sum(1 for t in totals.values() if t)
-    bound = max((1 - p) * (longest + p), p * ((k - 1) * longest + 1))
-    return {"value": frac(value), "component": name, "at": at, "bound": frac(bound)}
+    bound = max((1 - least) * (longest + most), most * ((len(schedule) - 1) * longest + 1))
+    if by_source:
+        bound = most * (1 - least) * sum(totals.values())
+    return {
+        "value": frac(value),
+        "component": name,
+        "at": at,
+        "bound": frac(bound if schedule else Fraction(0)),
+    }
 
 
-def windows(rows: list[dict[str, Any]], shards: list[dict[str, Any]]) -> dict[str, Any]:
+def windows(
+    rows: list[dict[str, Any]], shards: list[dict[str, Any]], names: list[str]
+) -> dict[str, Any]:
     """§5.6: whole windows of each shard, and whose tokens the tails are."""
     found: dict[str, Any] = {}
     for w in (1024, 2048, 4096, 8192):
-        dropped = dict.fromkeys(sorted({r["component"] for r in rows}), 0)
+        dropped = dict.fromkeys(names, 0)
         for row in rows:
             end = shards[row["shard"]]["n_tokens"] // w * w
             dropped[row["component"]] += max(
@@ -179,7 +244,11 @@ def input_sha(source: str) -> str:
 
 
 def origin(
-    name: str, pools: dict[str, list[Document]], used: set[bytes], where: dict[str, str]
+    name: str,
+    pools: dict[str, list[Document]],
+    used: set[bytes],
+    where: dict[str, str],
+    bos: bool,
 ) -> dict[str, Any]:
     """§5.7."""
     sources = sorted({source_of(c) for c in pools})
@@ -221,7 +290,7 @@ def origin(
                 **({"where": where[c]} if c in where else {}),
                 "eligible": {
                     "n_documents": len(d),
-                    "n_tokens": sum(len(x.text.encode()) + 1 for x in d),
+                    "n_tokens": sum(len(x.text.encode()) + 1 + bos for x in d),
                     "n_bytes": sum(len(x.text.encode()) for x in d),
                 },
                 "dropped": [],

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.tiny_files import write_spans
-from tests.tiny_manifest import EOS, Document, Span, key
+from tests.tiny_manifest import BOS, EOS, Document, Phases, Span, due, key, lines
 
 MASK = 2**64 - 1
 
@@ -92,13 +92,13 @@ def rank(key_: bytes, seed: int, epoch: int) -> int:
     return mix(mix(a ^ int.from_bytes(head, "little")) ^ b)
 
 
-def take(documents: list[Document], budget: int | None, seed: int) -> list[Span]:
+def take(documents: list[Document], budget: int | None, seed: int, bos: bool = False) -> list[Span]:
     """§4, rank and cut: the spans of one component, epoch after epoch until `budget` tokens."""
     spans: list[Span] = []
     total, epoch = 0, 0
     while documents:
         for document in sorted(documents, key=lambda d: (rank(key(d.id), seed, epoch), key(d.id))):
-            ids = (*document.text.encode(), EOS)
+            ids = (*[BOS][:bos], *document.text.encode(), EOS)
             left = len(ids) if budget is None else budget - total
             if left <= 0:
                 return spans
@@ -119,28 +119,31 @@ def take(documents: list[Document], budget: int | None, seed: int) -> list[Span]
     return spans
 
 
-def weave(streams: dict[str, list[Span]]) -> list[Span]:
+def weave(taken: dict[str, list[Span]], phases: Phases | None = None) -> list[Span]:
     """§4, order of a mix."""
-    totals = {name: sum(len(s.ids) for s in spans) for name, spans in streams.items()}
-    whole = sum(totals.values())
-    due = []
-    for name, spans in streams.items():
+    totals = {name: sum(len(s.ids) for s in spans) for name, spans in taken.items()}
+    schedule = lines(totals, phases or {})
+    placed = []
+    for name, spans in taken.items():
         c = 0
         for span in spans:
-            due.append(((c * whole // totals[name], name, c), span))
+            placed.append(((due(schedule[name], c), name, c), span))
             c += len(span.ids)
-    return [span for _, span in sorted(due, key=lambda pair: pair[0])]
+    return [span for _, span in sorted(placed, key=lambda pair: pair[0])]
 
 
 WHERE = {"clean": "toxicity < 0.5", "toxic": "toxicity >= 0.5"}
 
 
 def streams(
-    documents: list[Document], budgets: dict[str, int] | None = None, seed: int = 7
+    documents: list[Document],
+    budgets: dict[str, int] | None = None,
+    seed: int = 7,
+    bos: bool = False,
 ) -> dict[str, list[Span]]:
     """The spans of each component; one without a budget is taken whole."""
     pools = pools_of(documents)
-    return {c: take(pools[c], (budgets or {}).get(c), seed) for c in pools}
+    return {c: take(pools[c], (budgets or {}).get(c), seed, bos) for c in pools}
 
 
 def pools_of(documents: list[Document]) -> dict[str, list[Document]]:
@@ -161,6 +164,8 @@ def write(
     **how: Any,
 ) -> pathlib.Path:
     """A mix folder of these documents; components without a budget are taken whole."""
-    taken = streams(documents, budgets, seed)
-    spans = weave({c: s for c, s in taken.items() if s})
+    taken = streams(documents, budgets, seed, how.get("bos", False))
+    spans = weave({c: s for c, s in taken.items() if s}, how.get("phases"))
+    if how.get("by_source"):
+        spans = [span for c in sorted(taken) for span in taken[c]]
     return write_spans(folder, spans, name=name, seed=seed, pools=pools_of(documents), **how)
