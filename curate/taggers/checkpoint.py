@@ -16,6 +16,7 @@ weights stay on the disk. (`torch.load(weights_only=True)` then loads them, in `
 """
 
 import io
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ _SHELLS = {
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
 }
+_USUAL = 512
 _LARGEST = 64 << 20  # bytes of the pickled part, which holds no weights
 _LEGACY_PREAMBLE = 3  # pickles before the object in the format before torch 1.6
 
@@ -116,6 +118,19 @@ def described(folder: Path) -> tuple[str, list[str]]:
     if network not in [f"{name}ForSequenceClassification" for name in NETWORKS]:
         raise InputError(f"{path.name}: the network {network!r} is not one of Detoxify's")
     return network, [_RENAMED.get(head, head) for head in heads]
+
+
+def longest(folder: Path) -> int:
+    """Tokens that the network of a model folder can take at once, at most 512."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        positions = int(config.get("max_position_embeddings", _USUAL))
+    except (ValueError, AttributeError, TypeError):
+        raise InputError(f"{folder.name}/config.json is not a network's configuration") from None
+    # RoBERTa's family counts positions from its padding id + 1.
+    if "roberta" in str(config.get("model_type", "")):
+        positions -= 2
+    return min(positions, _USUAL)
 
 
 def _zipped(path: Path) -> Any:

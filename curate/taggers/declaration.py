@@ -62,7 +62,8 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
     made |= _sampled(options, place)
     if kind == "detoxify":
         _, heads = checkpoint.described(shelf.place(made))
-        return {**made, "heads": heads, **_detoxify(options, place)}
+        longest = checkpoint.longest(shelf.place(made))
+        return {**made, "heads": heads, **_detoxify(options, longest, place)}
     card = shelf.card(shelf.place(made))
     label = _text(options, "label", place) or str(card.get("label", ""))
     if not label:
@@ -179,7 +180,7 @@ def _sampled(options: Mapping[str, object], place: str) -> dict[str, Any]:
     return {"calibrates": calibrates, "sample": sample, "seed": seed}
 
 
-def _detoxify(options: Mapping[str, object], place: str) -> dict[str, Any]:
+def _detoxify(options: Mapping[str, object], longest: int, place: str) -> dict[str, Any]:
     backend = _text(options, "backend", place) or "torch"
     _one_of(backend, tuple(_PRECISIONS), "backend", place)
     precision = _text(options, "precision", place) or "fp32"
@@ -188,9 +189,10 @@ def _detoxify(options: Mapping[str, object], place: str) -> dict[str, Any]:
             f'{place} precision = "{precision}"; with backend = "{backend}" it is one of '
             + ", ".join(_PRECISIONS[backend])
         )
-    window, overlap = options.get("window", 512), options.get("overlap", 64)
-    if not isinstance(window, int) or not 8 <= window <= 1 << 15:
-        raise RecipeError(f"{place} window = {window!r} is not a number of tokens from 8")
+    window = options.get("window", longest)
+    if not isinstance(window, int) or not 8 <= window <= longest:
+        raise RecipeError(f"{place} window = {window!r} is not from 8 to {longest} tokens")
+    overlap = options.get("overlap", window // 8)
     if not isinstance(overlap, int) or not 0 <= overlap <= window // 2:
         raise RecipeError(f"{place} overlap = {overlap!r} is not from 0 to half the window")
     return {"backend": backend, "precision": precision, "window": window, "overlap": overlap}

@@ -108,6 +108,8 @@ def report(
     both = 0 < made["n_toxic"] < made["n"]
 
     def say(measure: "Callable[[Array, Array], float]") -> str:
+        if np.isnan(measure(true.astype(np.float64), np.asarray(scores, np.float64))):
+            return "undefined"
         value, low, high = interval(measure, true, scores, seed=seed, n_resamples=n_resamples)
         return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 

@@ -178,6 +178,31 @@ def voted(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
     return texts.with_columns(votes["votes"])
 
 
+def record_votes(recipe: TrainingRecipe, texts: "pl.DataFrame", chances: Sequence[float]) -> None:
+    """
+    Write a teacher's `chances` (one per row of `texts`, see `unlabelled`) as votes.
+
+    A joined text gets the mean of its members', whatever its own chance.
+    """
+    import polars as pl
+
+    single = pl.Series(chances, dtype=pl.Float64)
+    members = texts.select(row=pl.int_range(pl.len()), member="members").explode("member")
+    mean = (
+        members.with_columns(chance=single.gather(members["member"]))
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("chance").mean())["chance"]
+    )
+    votes = (mean * recipe.votes).round(mode="half_to_even").cast(pl.UInt8)
+    with files.replacing(recipe.teacher) as temporary:
+        pl.DataFrame({"votes": votes}).write_parquet(
+            temporary,
+            compression="zstd",
+            compression_level=19,
+            metadata={"texts": fingerprint_of(texts)},
+        )
+
+
 def fingerprint_of(texts: "pl.DataFrame") -> str:
     """sha256 over the digests of texts in order: what the teacher's votes are about."""
     running = hashlib.sha256()
