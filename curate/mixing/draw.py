@@ -4,7 +4,10 @@ are cut.
 
     >>> import tempfile
     >>> from pathlib import Path
+    >>> from curate.mixing.census import Pool
+    >>> from curate.mixing.gather import Selection
     >>> from curate.mixing.scratch import Scratch
+    >>> from curate.mixing.streams import TAKEN
     >>> tape = Tape(Scratch(Path(tempfile.mkdtemp()) / "work"), "t", TAKEN, ("n_tokens", "n_bytes"))
     >>> rows = np.zeros(3, TAKEN)
     >>> rows["n_tokens"] = 10
@@ -21,13 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from curate.mixing.census import Pool
 from curate.mixing.cut import tail
-from curate.mixing.gather import Selection
 from curate.mixing.scratch import Rows, Tape, picked
-from curate.mixing.streams import TAKEN, Stream
-
-__all__ = ["SPAN", "TAKEN", "Draw", "Pool", "Selection", "Stream", "take"]
+from curate.mixing.streams import Stream
 
 SPAN = np.dtype(
     [

@@ -4,6 +4,7 @@ Turn a seed and a budget into the threads and URLs that are never mixed.
 Groups are taken whole, in an order of their own (docs/format.md §4), per source until the budget
 is first reached; a group that one source gives up is held out of every other source too:
 
+    >>> from curate.mixing.gather import row_type
     >>> kind = row_type(n_selections=0, pieces=False, groups=True)
     >>> rows = np.zeros(4, kind)
     >>> rows["ga"], rows["n_tokens"] = [1, 2, 1, 3], 10
@@ -22,11 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.mixing import rank
-from curate.mixing.gather import row_type, words
+from curate.mixing.gather import words
 from curate.mixing.problem import Edit, Problem, grouped
-from curate.mixing.scratch import Rows
-
-__all__ = ["Chooser", "Groups", "row_type"]
+from curate.mixing.scratch import Rows, picked
 
 PREFIX = 20
 Booleans = npt.NDArray[np.bool_]
@@ -74,7 +73,7 @@ class Chooser:
     def add(self, rows: Rows) -> None:
         """Look at candidates."""
         for source in self.near:
-            mine = rows[rows["source"] == source]
+            mine = picked(rows, rows["source"] == source)
             keys = words(mine, "ga", "gb")
             ranked = rank.ranks(keys, self.seed, 0, rank.HOLDOUT)
             close = ranked <= np.uint64(self.bound[source])

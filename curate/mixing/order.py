@@ -46,8 +46,6 @@ from curate.mixing.draw import SPAN
 from curate.mixing.phases import Integers, Schedule
 from curate.mixing.scratch import Rows, joined, picked
 
-__all__ = ["SPAN", "interleave"]
-
 Feed = tuple[Schedule, Iterator[Rows]]
 
 

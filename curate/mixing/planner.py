@@ -20,7 +20,7 @@ from curate.mixing.holdout import Chooser, Groups
 from curate.mixing.phases import Schedule, schedules
 from curate.mixing.problem import Edit, Problem, grouped
 from curate.mixing.resolve import Tally
-from curate.mixing.scratch import Rows, Scratch
+from curate.mixing.scratch import Rows, Scratch, picked
 from curate.mixing.streams import Need, Stream
 from curate.mixing.uses import Use, present, uses
 from curate.recipe_model import Arm, Component, Holdout, Recipe
@@ -76,19 +76,7 @@ class Planner:
         self._count(recipe, ground, all_uses)
         if not first:
             self._refuse_overlaps(recipe, counted)
-        bases = {arm.name: arm for arm in recipe.arms() if not arm.replace}
-        amounts: dict[str, dict[str, Amount]] = {}
-        tokens: dict[str, dict[str, int]] = {}
-        for name, arm in bases.items():
-            amounts[name], tokens[name] = self._amounts(recipe, arm, all_uses[name], ground)
-        for arm in recipe.arms():
-            if arm.replace:
-                amounts[arm.name] = {
-                    use.name: Amount("tokens", tokens[arm.like][use.slot.name])
-                    if use.stands_for
-                    else amounts[arm.like][use.slot.name]
-                    for use in all_uses[arm.name]
-                }
+        amounts = self._all_amounts(recipe, all_uses, ground)
         shortage.check(recipe, all_uses, amounts, counted)
         needs: dict[tuple[Pool, int], Need] = {}
         for arm in recipe.arms():
@@ -104,6 +92,27 @@ class Planner:
             )
             arms.append(ArmDraws(arm, all_uses[arm.name], amounts[arm.name], draws, lines))
         return Attempt(recipe, ground, arms)
+
+    def _all_amounts(
+        self, recipe: Recipe, all_uses: Mapping[str, list[Use]], ground: Ground
+    ) -> dict[str, dict[str, Amount]]:
+        """What each use of each arm asks for; a stand-in, the tokens of what it stands for."""
+        amounts: dict[str, dict[str, Amount]] = {}
+        tokens: dict[str, dict[str, int]] = {}
+        for arm in recipe.arms():
+            if not arm.replace:
+                amounts[arm.name], tokens[arm.name] = self._amounts(
+                    recipe, arm, all_uses[arm.name], ground
+                )
+        for arm in recipe.arms():
+            if arm.replace:
+                amounts[arm.name] = {
+                    use.name: Amount("tokens", tokens[arm.like][use.slot.name])
+                    if use.stands_for
+                    else amounts[arm.like][use.slot.name]
+                    for use in all_uses[arm.name]
+                }
+        return amounts
 
     def _select(self, component: Component) -> Selection:
         return self.gathered.selection(component.source, component.where)
@@ -126,7 +135,7 @@ class Planner:
             rows = self.gathered.buckets.read(number)
             chooser.add(rows)
             for source, total in enumerate(self.whole):
-                census.add(total, rows[rows["source"] == source])
+                census.add(total, picked(rows, rows["source"] == source))
         return chooser.chosen(names)
 
     def _count(

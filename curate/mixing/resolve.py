@@ -4,6 +4,7 @@ Turn rows into candidates: one version of every document, and nothing empty.
 Rows with equal document key in one source are one document: the newest wins (more posts, then
 later time, then smaller text digest), all its pieces with it. This happens before anything else.
 
+    >>> from curate.mixing.gather import row_type
     >>> kind = row_type(n_selections=0, pieces=False, groups=False)
     >>> rows = np.zeros(3, kind)
     >>> rows["a"], rows["n_posts"], rows["row"] = [5, 5, 6], [2, 3, 1], [0, 1, 2]
@@ -18,10 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from curate.mixing.gather import Gathered, row_type
+from curate.mixing.gather import Gathered
 from curate.mixing.scratch import Rows, picked
-
-__all__ = ["Tally", "resolve", "resolved", "row_type"]
 
 
 @dataclass
