@@ -38,8 +38,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.core
 	$(PIP) --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 
-$(VENV)/.extras-%: requirements-%.lock $(VENV)/.core
-	$(PIP) --only-binary :all: -r $<
+# Extras are locked by version alone: indexes carry different builds of one version of torch.
+$(VENV)/.extras-%: requirements-extras.lock $(VENV)/.core
+	$(PIP) --only-binary :all: --constraint $< --no-build-isolation --editable '.[$*]'
 	@touch $@
 
 # The rules of RECIPE's mixes, written by `curate plan --make`.

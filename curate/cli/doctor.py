@@ -21,9 +21,9 @@ PARTS = (
     ("Hub", "huggingface_hub", "huggingface-hub", ""),
     ("Detoxify tagger", "detoxify", "detoxify", "make setup EXTRAS=detoxify"),
     ("ONNX backend", "onnxruntime", "onnxruntime", "make setup EXTRAS=onnx"),
-    ("tiktoken files", "tiktoken", "tiktoken", "pip install 'curate-mix[tiktoken]'"),
-    ("SentencePiece", "sentencepiece", "sentencepiece", "pip install 'curate-mix[sentencepiece]'"),
-    ("WARC reader", "warcio", "warcio", "pip install 'curate-mix[warc]'"),
+    ("tiktoken files", "tiktoken", "tiktoken", "make setup EXTRAS=tiktoken"),
+    ("SentencePiece", "sentencepiece", "sentencepiece", "make setup EXTRAS=sentencepiece"),
+    ("WARC reader", "warcio", "warcio", "make setup EXTRAS=warc"),
 )
 
 
