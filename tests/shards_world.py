@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curate import document, shards
+from curate import document, files, manifest, shards
 from curate.store import Part
 from curate.tokenizer import Tokenizer
 from tests import tiny_files, tiny_manifest, tiny_mix
@@ -210,6 +210,23 @@ def write_part(
         stem.with_suffix(".pool"),
         stem.with_suffix(".ids"),
     )
+
+
+def finish(folder: Path, content: dict[str, Any], documents: list[Document] | None = None) -> None:
+    """Write manifest and SHA256SUMS as a build does, of a mix of all of these documents."""
+    pools = {c: [d for d in documents or [] if d.component == c] for c in ("clean", "toxic")}
+    used = {tiny_manifest.key(d.id) for d in documents or []}
+    sums = shards.sums(folder, content)
+    made = manifest.build(
+        name="tiny",
+        version="1.0.0",
+        content=content,
+        origin=tiny_manifest.origin("tiny", pools, used, {}, bos=False),
+        files=sums.facts,
+    )
+    data = manifest.to_bytes(made)
+    files.write_bytes(folder / "SHA256SUMS", sums.text(data))
+    files.write_bytes(folder / "manifest.json", data)
 
 
 def planned(documents: list[Document], budgets: dict[str, int] | None = None) -> list[Span]:

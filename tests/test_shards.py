@@ -25,23 +25,6 @@ from tests import recount, shards_world, tiny_files, tiny_manifest, tiny_mix
 BUDGETS = {"clean": 900, "toxic": 300}
 
 
-def finish(folder: Path, content: dict[str, Any], pools: Any = None) -> None:
-    """Write manifest and sums as a build does."""
-    pools = pools or {"clean": [], "toxic": []}
-    used = {tiny_manifest.key(d.id) for own in pools.values() for d in own}
-    sums = shards.sums(folder, content)
-    made = manifest.build(
-        name="tiny",
-        version="1.0.0",
-        content=content,
-        origin=tiny_manifest.origin("tiny", pools, used, {}),
-        files=sums.facts,
-    )
-    data = manifest.to_bytes(made)
-    files.write_bytes(folder / "SHA256SUMS", sums.text(data))
-    files.write_bytes(folder / "manifest.json", data)
-
-
 def snapshot(folder: Path) -> dict[str, str]:
     """Relative name → sha256 of every file."""
     return {
@@ -92,8 +75,7 @@ def test_an_independent_recount_finds_nothing(tmp_path: Path) -> None:
     documents = shards_world.invented(40, 20)
     world = shards_world.make(tmp_path / "store", documents, n_parts=3)
     content = world.write(shards_world.planned(documents), tmp_path / "mix", shard_tokens=2_000)
-    pools = {c: [d for d in documents if d.component == c] for c in ("clean", "toxic")}
-    finish(tmp_path / "mix", content, pools)
+    shards_world.finish(tmp_path / "mix", content, documents)
 
     assert [] == recount.recount(tmp_path / "mix")
 
@@ -104,7 +86,7 @@ def test_standard_tools_check_a_mix(tmp_path: Path) -> None:
     content = shards_world.make(tmp_path / "store", documents).write(
         shards_world.planned(documents), tmp_path / "mix"
     )
-    finish(tmp_path / "mix", content)
+    shards_world.finish(tmp_path / "mix", content)
     done = subprocess.run(
         ["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"],
         cwd=tmp_path / "mix",
@@ -231,7 +213,7 @@ def test_a_finished_mix_is_not_written_over(tmp_path: Path) -> None:
     documents = tiny_mix.some_documents()
     spans = shards_world.planned(documents)
     world = shards_world.make(tmp_path / "store", documents)
-    finish(tmp_path / "mix", world.write(spans, tmp_path / "mix"))
+    shards_world.finish(tmp_path / "mix", world.write(spans, tmp_path / "mix"))
     before = snapshot(tmp_path / "mix")
 
     with pytest.raises(IntegrityError, match="finished mix"):
@@ -264,7 +246,7 @@ def test_an_arm_of_nothing_is_an_ordinary_mix(tmp_path: Path) -> None:
     documents = tiny_mix.some_documents()
     world = shards_world.make(tmp_path / "store", documents)
     content = world.write([], tmp_path / "mix", names=["clean", "toxic"])
-    finish(tmp_path / "mix", content)
+    shards_world.finish(tmp_path / "mix", content)
 
     assert [] == content["shards"]
     assert 0 == content["n_tokens"] == content["n_documents"]

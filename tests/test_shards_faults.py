@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from curate import manifest, shards
 from curate.cli import verify as command
-from tests import shards_world, tiny_files, tiny_manifest, tiny_mix
+from tests import shards_world, tiny_files, tiny_mix
 
 Mix = Path
 
@@ -31,18 +30,7 @@ def mix(tmp_path: Path) -> Mix:
     world = shards_world.make(tmp_path / "store", documents)
     out = tmp_path / "mix" / "1.0.0"
     content = world.write(shards_world.planned(documents), out, shard_tokens=400)
-    sums = shards.sums(out, content)
-    pools = {c: [d for d in documents if d.component == c] for c in ("clean", "toxic")}
-    used = {tiny_manifest.key(d.id) for d in documents}
-    made = manifest.build(
-        name="mix",
-        version="1.0.0",
-        content=content,
-        origin=tiny_manifest.origin("mix", pools, used, {}),
-        files=sums.facts,
-    )
-    (out / "SHA256SUMS").write_bytes(sums.text(manifest.to_bytes(made)))
-    (out / "manifest.json").write_bytes(manifest.to_bytes(made))
+    shards_world.finish(out, content, documents)
     return out
 
 

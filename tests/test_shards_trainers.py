@@ -9,13 +9,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from curate import files, manifest, shards
+from curate import files
 from curate.cli import use as command
 from curate.errors import IntegrityError, UsageError
 from curate.mix import Mix
 from curate.shards import trainers
 from curate.shards.mend import mend
-from tests import shards_world, tiny_manifest, tiny_mix
+from tests import shards_world, tiny_mix
 
 
 def make(tmp_path: Path, *, layout: str = "interleaved", dtype: str = "uint16") -> Mix:
@@ -29,16 +29,7 @@ def make(tmp_path: Path, *, layout: str = "interleaved", dtype: str = "uint16") 
     content = world.write(
         spans, out, layout=layout, shard_tokens=300, by_source=layout == "by-source"
     )
-    sums = shards.sums(out, content)
-    made = manifest.build(
-        name="tiny",
-        version="1.0.0",
-        content=content,
-        origin=tiny_manifest.origin("tiny", {"clean": [], "toxic": []}, set(), {}),
-        files=sums.facts,
-    )
-    (out / "SHA256SUMS").write_bytes(sums.text(manifest.to_bytes(made)))
-    (out / "manifest.json").write_bytes(manifest.to_bytes(made))
+    shards_world.finish(out, content)
     return Mix.open(out)
 
 

@@ -5,8 +5,19 @@ from pathlib import Path
 import click
 
 from curate.cli.options import json_option
+from curate.errors import IntegrityError
 
-LAYOUTS = ("mds", "litdata", "parquet", "arrow", "webdataset", "arrayrecord", "llmc", "text")
+LAYOUTS = (
+    "mds",
+    "litdata",
+    "parquet",
+    "arrow",
+    "webdataset",
+    "arrayrecord",
+    "llmc",
+    "text",
+    "sides",
+)
 
 
 @click.command()
@@ -31,6 +42,13 @@ LAYOUTS = ("mds", "litdata", "parquet", "arrow", "webdataset", "arrayrecord", "l
     show_default=True,
     help="Where mix@version is looked up.",
 )
+@click.option(
+    "--side",
+    multiple=True,
+    metavar="ARRAY",
+    help="For sides: mask:TAG<NUMBER, bucket:TAG:NUMBER,… or score:TAG. Repeatable.",
+)
+@click.option("--check", is_flag=True, help="Write nothing: compare an export with its mix.")
 @click.option("--force", is_flag=True, help="Write over another export in that folder.")
 @json_option
 def command(
@@ -39,6 +57,8 @@ def command(
     out: Path | None,
     window: int,
     mixes: Path,
+    side: tuple[str, ...],
+    check: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -48,15 +68,27 @@ def command(
     MANIFEST is a mix folder, its manifest.json, or mix@version. Each shard is hashed as it is read;
     curate-export.json, written last, carries the digests of the mix and of every file made from it.
     Trainers that read a shard as it is need no export: see `curate use`.
+
+    Side arrays have a value for each token of each shard: a loss mask, a bucket or the score of a
+    tag. Exit code 3 if --check finds a byte that is not what the mix gives.
     """
     from curate.cli import console
     from curate.mix import Mix
-    from curate.shards.exports import export
+    from curate.shards import exports
 
     mix = Mix.open(manifest, mixes)
     folder = out or Path("exports") / mix.manifest["name"] / mix.manifest["version"] / to
+    if check:
+        with console.bar("check", mix.n_tokens, " tokens") as advance:
+            wrong = exports.check(mix, folder, progress=advance)
+        if wrong:
+            raise IntegrityError(f"{folder} is not the export of {mix.title}", details=wrong)
+        console.emit({"problems": []}, as_json=as_json, text=f"{folder}: as {mix.title} gives it")
+        return
     with console.bar(f"export to {to}", mix.n_tokens, " tokens") as advance:
-        record = export(mix, to, folder, window=window, force=force, progress=advance)
+        record = exports.export(
+            mix, to, folder, window=window, side=side, force=force, progress=advance
+        )
     n_tokens, dropped, made = record["n_tokens"], record["n_dropped"], record["files"]
     n_bytes = sum(file["n_bytes"] for file in made)
     console.emit(

@@ -9,12 +9,13 @@ Turn a finished mix into the layout of a trainer that cannot read a shard as it 
     arrayrecord  grain                                documents
     llmc         llm.c, modded-nanogpt                shards, uint16 only
     text         torchtitan, lingua, levanter, …      documents, decoded
+    sides        OLMo-core's label masks, rewards     a value for each token
 
 Nothing is tokenized again. Every shard is hashed while it is read; `curate-export.json`, written
 last, carries the digests of the mix and of every file made from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from curate import files
 from curate.errors import IntegrityError, UsageError
 from curate.fingerprint import canonical
 from curate.mix import Mix
-from curate.shards.exports import arrays, containers, documents
-from curate.shards.exports.folder import Folder, Source
+from curate.shards.exports import arrays, containers, documents, sides
+from curate.shards.exports.folder import Comparing, Folder, Source
 
 RECORD = "curate-export.json"
 """Written last; the folder then takes its name, so that an export is there whole or not at all."""
@@ -37,6 +38,7 @@ WRITERS: dict[str, Callable[[Source, Folder], None]] = {
     "arrayrecord": containers.write_arrayrecord,
     "llmc": arrays.write_llmc,
     "text": documents.write_text,
+    "sides": sides.write_sides,
 }
 """Name of a layout → what writes it."""
 
@@ -47,13 +49,15 @@ def export(
     out: Path,
     *,
     window: int = 2048,
+    side: Sequence[str] = (),
     force: bool = False,
     progress: Callable[[int], None] = lambda n_tokens: None,
 ) -> dict[str, Any]:
     """
     Write a mix as `to` into the folder `out`; returns what `curate-export.json` says.
 
-    `window` is the length of the samples of mds, which has it baked in. An export that is there is
+    `window` is the length of the samples of mds, which has it baked in; `side` are the arrays of
+    `sides` (see `exports.sides`). An export that is there is
     left alone if it is of this mix; another is refused (IntegrityError) unless `force`.
     """
     if to not in WRITERS:
@@ -64,7 +68,7 @@ def export(
         "mix": {name: mix.manifest[name] for name in ("name", "version", "id", "content_id")},
         "tokenizer": mix.content["tokenizer"],
         "shards": [{name: shard[name] for name in ("name", "sha256")} for shard in mix.shards],
-        "options": {"window": window} if to == "mds" else {},
+        "options": {"mds": {"window": window}, "sides": {"side": list(side)}}.get(to, {}),
     }
     done = read_record(out)
     if done is not None and not force:
@@ -81,7 +85,7 @@ def export(
     files.remove(staging)
     files.make_folder(staging)
     folder = Folder(staging)
-    source = Source(mix, window, progress)
+    source = Source(mix, progress, window=window, sides=side)
     WRITERS[to](source, folder)
     record = {
         **declared,
@@ -93,6 +97,34 @@ def export(
     files.remove(out)
     files.rename(staging, out)
     return record
+
+
+def check(
+    mix: Mix, out: Path, *, progress: Callable[[int], None] = lambda n_tokens: None
+) -> list[str]:
+    """
+    What is wrong with an export, by making it again and comparing every byte; empty if nothing.
+
+    Nothing is written but, for layouts that a library writes, a temporary file in `out`.
+    """
+    record = read_record(out)
+    if record is None:
+        raise UsageError(f"{out} is no finished export: it has no {RECORD}")
+    if record["mix"]["content_id"] != mix.manifest["content_id"]:
+        return [f"it is of {record['mix']['name']}@{record['mix']['version']}, with other content"]
+    if record["to"] not in WRITERS:
+        return [f"{RECORD} names the unknown layout {record['to']!r}"]
+    options = record["options"]
+    source = Source(mix, progress, window=options.get("window", 1), sides=options.get("side", ()))
+    folder = Comparing(out)
+    WRITERS[record["to"]](source, folder)
+    made, told = folder.files(), record["files"]
+    more = sorted({path.name for path in out.iterdir()} - {f["name"] for f in made} - {RECORD})
+    return [
+        *folder.problems,
+        *([] if made == told else [f"{RECORD} gives other files or digests"]),
+        *(f"{name}: is not of this export" for name in more),
+    ]
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """Turn a mix into verified arrays, and buffers into files whose digests are known."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,9 +32,17 @@ class OpenedShard:
 class Source:
     """A mix to be exported; `n_exported` counts the tokens that a writer delivered."""
 
-    def __init__(self, mix: Mix, window: int, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        mix: Mix,
+        progress: Callable[[int], None],
+        *,
+        window: int,
+        sides: Sequence[str] = (),
+    ) -> None:
         self.mix = mix
         self.window = window
+        self.sides = sides
         self.n_exported = 0
         self._progress = progress
 
@@ -100,3 +108,36 @@ class Folder:
     def _note(self, name: str, digest: str, n_bytes: int) -> str:
         self._files[name] = {"name": name, "n_bytes": n_bytes, "sha256": digest}
         return digest
+
+
+class Comparing(Folder):
+    """A folder that is compared with what would be written to it; `problems` is what differs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.problems: list[str] = []
+
+    def put(self, name: str, chunks: Iterable[bytes | memoryview]) -> str:
+        """Compare a file with the chunks that it should be made of."""
+        digest, n_bytes = sha256(), 0
+        for chunk in chunks:
+            digest.update(chunk)
+            n_bytes += len(chunk)
+        return self._compare(name, digest.hexdigest(), n_bytes)
+
+    def put_with(self, name: str, write: Callable[[Path], None]) -> str:
+        """Compare a file with what a library writes now."""
+        temporary = self.path / f"{files.TEMPORARY_PREFIX}{name}"
+        try:
+            write(temporary)
+            return self._compare(name, files.sha256_of(temporary), temporary.stat().st_size)
+        finally:
+            files.remove(temporary)
+
+    def _compare(self, name: str, digest: str, n_bytes: int) -> str:
+        path = self.path / name
+        if not path.is_file():
+            self.problems.append(f"{name}: is missing")
+        elif files.sha256_of(path) != digest:
+            self.problems.append(f"{name}: is not what the mix gives")
+        return self._note(name, digest, n_bytes)

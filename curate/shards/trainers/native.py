@@ -35,7 +35,9 @@ tokenizer = TokenizerConfig(
     identifier={json.dumps(str(view.tokenizer))},
 )
 """
-    common = f"""    sequence_length={view.sequence},
+    masks = [] if view.export is None else sorted(view.export.resolve().glob("*.mask"))
+    masked = f"    label_mask_paths=[\n{_listed(masks, '        ')}    ],\n" if masks else ""
+    common = f"""{masked}    sequence_length={view.sequence},
     tokenizer=tokenizer,
     dtype=NumpyDatasetDType.{view.mix.dtype.name},  # never guessed from the vocabulary
     generate_doc_lengths=True,  # attention within documents
