@@ -82,6 +82,11 @@ def tokenizer_of(preset: Preset) -> Tokenizer:
     )  # type: ignore[arg-type] # fmt: skip
 
 
+def score(ids: list[int]) -> float:
+    """What stands for the toxicity of a document: its length decides."""
+    return (len(ids) % 16) / 16
+
+
 def write_part(folder: Path, number: int, found: list[list[int]], dtype: str) -> Part:
     """One part of the component of that number (docs/format.md §3)."""
     stem = folder / f"part-{number}"
@@ -116,8 +121,10 @@ def write_part(folder: Path, number: int, found: list[list[int]], dtype: str) ->
         "digest": [hashlib.sha256(ids.tobytes()).digest()[:16] for ids in arrays],
     }
     pl.DataFrame(pool).write_parquet(stem.with_suffix(".pool"))
-    ids, docs, rows_ = (stem.with_suffix(s) for s in (".ids", ".docs", ".pool"))
-    return Part(COMPONENTS[number], stem.name, docs, (), rows_, ids)
+    scores = {"toxicity": pl.Series([score(ids) for ids in found], dtype=pl.Float32)}
+    pl.DataFrame(scores).write_parquet(stem.with_suffix(".tags"))
+    ids, docs, rows_, tags = (stem.with_suffix(s) for s in (".ids", ".docs", ".pool", ".tags"))
+    return Part(COMPONENTS[number], stem.name, docs, (tags,), rows_, ids)
 
 
 def write_mix(folder: Path, preset: Preset) -> None:
@@ -198,7 +205,14 @@ def main(out: Path) -> None:
         mix = Mix.open(folder / "mix")
         for to in exports.WRITERS:
             if to != "text" and (to != "llmc" or preset.dtype == "uint16"):
-                exports.export(mix, to, folder / to, window=SEQUENCE)
+                exports.export(
+                    mix,
+                    to,
+                    folder / to,
+                    window=SEQUENCE,
+                    side=["mask:toxicity<0.5", "score:toxicity"],
+                )
+        masks = "sides" if preset.layout == "interleaved" else "none"
         for trainer in trainers.TRAINERS:
             if trainer == "nanogpt" and preset.dtype != "uint16":
                 continue
@@ -207,7 +221,7 @@ def main(out: Path) -> None:
                 trainer,
                 sequence=SEQUENCE,
                 batch=BATCH,
-                export=folder / (trainers.READ_AN_EXPORT.get(trainer, ("none",))[0]),
+                export=folder / trainers.READ_AN_EXPORT.get(trainer, (masks,))[0],
                 links=folder / "links" / trainer,
             )
             (folder / f"{trainer}.txt").write_text(told)

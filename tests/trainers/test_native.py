@@ -35,6 +35,26 @@ def test_olmo_core_reads_every_window(
 
 
 @MIXES
+def test_olmo_core_masks_every_token(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Label masks lie beside the windows they belong to."""
+    monkeypatch.chdir(tmp_path)
+    truth = Truth(name)
+    if truth.preset["layout"] != "interleaved":
+        pytest.skip("OLMo-core takes no label masks with a source mixture")
+    dataset = truth.python("olmo-core")["dataset"].build()
+    dataset.prepare()
+    found = [dataset[n]["label_mask"].tolist() for n in range(len(dataset))]
+
+    assert [
+        mask[at : at + SEQUENCE]
+        for mask in truth.masks
+        for at in range(0, len(mask) - SEQUENCE + 1, SEQUENCE)
+    ] == found
+
+
+@MIXES
 def test_olmo_core_finds_every_document(name: str, tmp_path: Path) -> None:
     """Lengths of documents within windows follow from EOS (and BOS), which OLMo-core scans for."""
     from olmo_core.data import NumpyFSLDatasetConfig, TokenizerConfig
@@ -193,7 +213,7 @@ def test_datatrove_reads_every_window(name: str) -> None:
 
 @MIXES
 def test_datatrove_merges_them(name: str, tmp_path: Path) -> None:
-    """Its merger takes shards and indexes, and loses nothing."""
+    """Its merger takes shards, indexes and masks, and loses nothing."""
     from datatrove.pipeline.tokens.merger import DocumentTokenizerMerger
 
     truth = Truth(name)
@@ -202,14 +222,22 @@ def test_datatrove_merges_them(name: str, tmp_path: Path) -> None:
     loaded.mkdir()
     for path in folder.glob("*.ds*"):
         os.symlink(path, loaded / path.name)
-    merger = DocumentTokenizerMerger(str(loaded), str(tmp_path / "out"), "merged", shuffle=False)
-    merger.run(rank=0, world_size=1)
-    ids = np.concatenate(
-        [np.fromfile(p, truth.preset["dtype"]) for p in sorted((tmp_path / "out").glob("*.ds"))]
-    )
+    for path in (truth.folder / "sides").glob("*.mask"):
+        os.symlink(path, loaded / path.with_suffix(".ds.loss").name)
+    out = tmp_path / "out"
+    DocumentTokenizerMerger(
+        str(loaded), str(out), "merged", shuffle=False, save_loss_metadata=True
+    ).run(rank=0, world_size=1)
+    [ids] = [np.fromfile(path, truth.preset["dtype"]) for path in out.glob("*.ds")]
+    [mask] = [np.fromfile(path, bool) for path in out.glob("*.ds.loss")]
+    ends = np.flatnonzero(ids == truth.preset["eos"]) + 1
+    found = [
+        (tuple(ids[a:b].tolist()), mask[a:b].tolist()) for a, b in pairwise([0, *ends.tolist()])
+    ]
 
-    assert sum(map(len, truth.documents)) == len(ids)
-    assert sorted(token for ids_ in truth.documents for token in ids_) == sorted(ids.tolist())
+    assert sorted((tuple(ids), [len(ids) % 16 < 8] * len(ids)) for ids in truth.documents) == (
+        sorted(found)
+    )
 
 
 @MIXES

@@ -45,6 +45,11 @@ class Truth:
         """Ids of every shard."""
         return [[token for ids in shard for token in ids] for shard in self.shards]
 
+    @property
+    def masks(self) -> list[list[bool]]:
+        """Whether each token of each shard counts for the loss: its document's length decides."""
+        return [[len(ids) % 16 < 8 for ids in shard for _ in ids] for shard in self.shards]
+
     def windows(self, length: int, stride: int | None = None) -> list[list[int]]:
         """Whole windows of every shard, one after the other."""
         return [

@@ -36,6 +36,11 @@ tokenizer = TokenizerConfig(
 )
 """
     masks = [] if view.export is None else sorted(view.export.resolve().glob("*.mask"))
+    if masks and view.by_source:
+        raise UsageError(
+            "OLMo-core takes no label masks where it mixes sources itself",
+            hint='Build the mix with layout = "interleaved", or leave out --export.',
+        )
     masked = f"    label_mask_paths=[\n{_listed(masks, '        ')}    ],\n" if masks else ""
     common = f"""{masked}    sequence_length={view.sequence},
     tokenizer=tokenizer,
