@@ -47,7 +47,7 @@ TRAINERS = (
 @click.option(
     "--export",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the export it needs, if any.  [default: exports/MIX/VERSION/LAYOUT]",
+    help="Folder of the export it needs, or of side arrays.  [default: exports/MIX/VERSION/LAYOUT]",
 )
 @click.option(
     "--links",
