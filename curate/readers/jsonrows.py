@@ -212,6 +212,18 @@ def has_lone_surrogate(data: bytes) -> bool:
     return _LONE_SURROGATE.search(data) is not None
 
 
+def has_nul(table: "pl.DataFrame", names: Iterable[str]) -> bool:
+    """
+    Whether a text has a NUL, which is what the parser makes of a lone surrogate.
+
+    Looking for it is quicker than looking for surrogates in the bytes, where posts come in ASCII.
+    """
+    import polars as pl
+
+    found = [pl.col(name).str.contains("\0", literal=True).any() for name in names]
+    return bool(table.select(pl.any_horizontal(found)).item())
+
+
 def reason_against(line: bytes) -> str:
     """Why a line is not a JSON object: a reason code, or "" if it is one."""
     if not line.strip():

@@ -65,7 +65,7 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
     import polars as pl
 
     style = next((s for s in _STYLES if _is_in(s, lines)), None)
-    if style is None or jsonrows.has_lone_surrogate(lines.data):
+    if style is None:
         return None
     start, between = style
     data = lines.data if lines.data.endswith(b"\n") else lines.data + b"\n"
@@ -77,7 +77,9 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
         [start, between, "}]}\n"], [f'{{"{OPENING}":', '}\n{"no":', "}\n"]
     )
     found = jsonrows.parsed(undone.cast(pl.Binary)[0], {OPENING: pl.Int64(), **schema})
-    if found is None:
+    if found is None or (
+        jsonrows.has_nul(found, TEXTS) and jsonrows.has_lone_surrogate(lines.data)
+    ):
         return None
     opens = pl.col(OPENING).is_not_null()
     n_lines, usual = found.select(
