@@ -234,7 +234,7 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def seal(folder: pathlib.Path, manifest: dict[str, Any]) -> None:
+def seal(folder: pathlib.Path, manifest: dict[str, Any], keep_files: bool = False) -> None:
     """§5.4 and §5.5: digests of every file, then the manifest; a liar uses it as well."""
     files = sorted(
         p.relative_to(folder).as_posix()
@@ -244,11 +244,13 @@ def seal(folder: pathlib.Path, manifest: dict[str, Any]) -> None:
     lines = [f"{hashlib.sha256((folder / f).read_bytes()).hexdigest()}  {f}\n" for f in files]
     sums = "".join(lines).encode()
     manifest = {k: v for k, v in manifest.items() if k not in ("id", "content_id")}
-    manifest["files"] = {
+    facts = {
         "sums_sha256": hashlib.sha256(sums).hexdigest(),
         "n_files": len(files),
         "n_bytes": sum((folder / f).stat().st_size for f in files),
     }
+    if not keep_files:
+        manifest["files"] = facts
     manifest["content_id"] = hashlib.sha256(canonical(manifest["content"])).hexdigest()
     manifest["id"] = hashlib.sha256(canonical(manifest)).hexdigest()
     data = canonical(manifest)

@@ -108,6 +108,50 @@ def test_every_number_of_the_content_is_borne_out_by_the_files(
     assert everything(folder)
 
 
+ALONE: list[tuple[tuple[str | int, ...], Any]] = [
+    (("content", "n_tokens"), 501),
+    (("content", "n_spans"), 17),
+    (("content", "n_bytes"), 1),
+    (("content", "components", 0, "share"), "3/5"),
+    (("content", "components", 0, "residual"), 1),
+    (("content", "components", 0, "requested"), 399),
+    (("content", "components", 0, "epochs"), "1/1"),
+    (("content", "components", 0, "n_documents"), 11),
+    (("content", "components", 0, "name"), "zlean"),
+    (("content", "shards", 0, "n_tokens"), 199),
+    (("content", "shards", 0, "n_spans"), 1),
+    (("content", "shards", 0, "name"), "00001-00000000"),
+    (("content", "windows", "2048", "n_windows", 0), 1),
+    (("content", "windows", "1024", "n_dropped", "clean"), 3),
+    (("content", "largest_deviation", "value"), "9999/1"),
+    (("content", "tokenizer", "n_vocab"), 70_000),
+    (("origin", "recipe", "text"), "name = 'other'"),
+    (("origin", "components", "clean", "n_unused"), 1),
+    (("origin", "components", "clean", "source"), "nowhere"),
+    (("origin", "sources", "pages", "n_read"), 3),
+    (("origin", "sources", "pages", "n_empty"), 99),
+    (("origin", "inputs", 0, "source"), "nowhere"),
+    (("files", "n_files"), 1),
+    (("files", "n_bytes"), 1),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), ALONE)
+def test_numbers_that_contradict_one_another_need_no_file(
+    make: Mix, path: tuple[str | int, ...], value: Any
+) -> None:
+    """The structure level alone finds what the manifest itself disproves."""
+    folder = make()
+    lie = manifest_of(folder)
+    place: Any = lie
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    seal(folder, lie, keep_files=True)
+
+    assert {"manifest", "size", "missing"} & kinds(folder)
+
+
 def other(value: Any) -> Any:
     """Another value of the same form."""
     if isinstance(value, int):
