@@ -1,8 +1,8 @@
 """
 Turn what was counted while a mix was written into its manifest's `content` (docs/format.md §5.6).
 
-Documents and the Merkle root are taken from spans.parquet as it lies on the disk, a range of keys
-at a time, so that the memory they need does not grow with the mix.
+Documents and the Merkle root are taken from the spans as they lie on the disk, a range of keys at a
+time, so that the memory they need does not grow with the mix.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ FROM_PLAN = ("unit", "requested", "residual", "epochs")
 
 
 def content_of(
-    spans: Path,
+    spans: "Path | pl.LazyFrame",
     observed: Observed,
     facts: Mapping[str, Any],
     tokenizer: "Tokenizer",
@@ -37,7 +37,7 @@ def content_of(
     seed: int,
 ) -> dict[str, Any]:
     """
-    The `content` of a mix whose spans.parquet is written.
+    The `content` of a mix with these spans: spans.parquet, or the rows that are to be in it.
 
     `facts` is the arm's object of plan.json. Raises IntegrityError where it says something else
     than was counted.
@@ -131,13 +131,14 @@ def _deviation(observed: Observed, facts: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _count_documents(spans: Path, observed: Observed) -> Tree:
+def _count_documents(spans: "Path | pl.LazyFrame", observed: Observed) -> Tree:
     """Count distinct keys, overall (leaves of the tree returned) and per component."""
     import polars as pl
 
     tree = Tree()
     by_name = {tally.name: tally for tally in observed.tallies}
-    table = pl.scan_parquet(spans).select("key", "digest", "component")
+    rows = pl.scan_parquet(spans) if isinstance(spans, Path) else spans
+    table = rows.select("key", "digest", "component")
     n_spans = sum(tally.n_spans for tally in observed.tallies)
     for condition in _key_ranges(n_spans):
         lot = table.filter(condition).collect()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 WINDOWS = (1024, 2048, 4096, 8192)
 """Window lengths, in tokens, for which a manifest says what a reader drops."""
 
+OF_CUTS = ("cut", "n_tokens_whole")
+
 
 @dataclass
 class Tally:
@@ -124,9 +126,10 @@ class Observed:
         """Count a block: component numbers and lengths of its spans, and their rows."""
         self.deviation.add(components, lengths)
         self.longest = max(self.longest, int(lengths.max()))
+        counted = spans.select("key", "epoch", "digest", "n_bytes", "n_tokens", *OF_CUTS)
         for number, tally in enumerate(self.tallies):
             mine = components == number
-            own = spans.filter(mine)
+            own = counted.filter(mine)
             tally.n_spans += own.height
             tally.n_tokens += int(lengths[mine].sum())
             tally.n_bytes += int(own["n_bytes"].cast(int).sum())

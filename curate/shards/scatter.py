@@ -7,6 +7,8 @@ the documents is never read.
 
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +63,16 @@ def make_runs(
             .collect()
         )
         n_rows = [_n_rows(parts[number]) for number in batch]
-        for group in _batches(batch, n_rows, GROUP_ROWS):
-            chosen = spans.filter(pl.col("part").is_between(group[0], group[-1]))
-            _add_group(group, parts, chosen, runs, columns, licenses, dtype)
+        with ThreadPoolExecutor(1) as keeper:  # keeps one group while the next is read
+            kept: Future[None] | None = None
+            for group in _batches(batch, n_rows, GROUP_ROWS):
+                chosen = spans.filter(pl.col("part").is_between(group[0], group[-1]))
+                read = _read_group(group, parts, chosen, columns, licenses)
+                if kept is not None:
+                    kept.result()
+                kept = keeper.submit(_keep, runs, read, dtype)
+            if kept is not None:
+                kept.result()
 
 
 def _batches(parts: list[int], counts: list[int], limit: int) -> Iterator[list[int]]:
@@ -87,16 +96,26 @@ def _n_rows(part: Part) -> int:
     return n_rows
 
 
-def _add_group(
+@dataclass(frozen=True)
+class Group:
+    """What some neighbouring parts give: spans in stream order, and what is known of each."""
+
+    parts: dict[int, Part]
+    needed: dict[int, int]  # ids that the pool rows of each part say there are
+    owners: Counts  # part of each span
+    firsts: Counts  # first id of each span in its part
+    lengths: Counts
+    known: "pl.DataFrame"
+
+
+def _read_group(
     group: list[int],
     parts: Sequence[Part],
     spans: "pl.DataFrame",
-    runs: Runs,
     columns: Columns,
     licenses: Mapping[str, str],
-    dtype: str,
-) -> None:
-    """Add the runs of some parts, given their spans in stream order."""
+) -> Group:
+    """Read the pool rows, documents and tags of some parts, given their spans in stream order."""
     import polars as pl
 
     pools = [pl.read_parquet(parts[n].pool, columns=list(POOL_COLUMNS)) for n in group]
@@ -115,11 +134,25 @@ def _add_group(
     ends_early = (lengths != left) & ~spans["cut"].to_numpy()
     _refuse((lengths < 1) | (lengths > left) | ends_early, spans, parts, "of another length")
     firsts = chosen["offset"].to_numpy().astype(np.int64) + spans["first"].to_numpy()
-    for n, number in enumerate(group):
-        mine = numbers == n
-        ids = _open_ids(parts[number], pools[n], dtype, int(lengths[mine].sum()))
-        runs.add_ids(number, ids, firsts[mine], lengths[mine])
-    runs.add_table(group, _with_pool_rows(known, chosen))
+    ends = [pool["offset"].to_numpy() + pool["n_tokens"].to_numpy() for pool in pools]
+    return Group(
+        {number: parts[number] for number in group},
+        {number: int(end.max(initial=0)) for number, end in zip(group, ends, strict=True)},
+        spans["part"].to_numpy(),
+        firsts,
+        lengths,
+        _with_pool_rows(known, chosen),
+    )
+
+
+def _keep(runs: Runs, group: Group, dtype: str) -> None:
+    """Add the runs of a group."""
+    for number, part in group.parts.items():
+        mine = group.owners == number
+        n_taken = int(group.lengths[mine].sum())
+        ids = _open_ids(part, dtype, n_taken, group.needed[number])
+        runs.add_ids(number, ids, group.firsts[mine], group.lengths[mine])
+    runs.add_table(list(group.parts), group.known)
 
 
 def _refuse(
@@ -141,11 +174,10 @@ def _refuse(
         )
 
 
-def _open_ids(part: Part, pool: "pl.DataFrame", dtype: str, n_taken: int) -> Ids:
+def _open_ids(part: Part, dtype: str, n_taken: int, n_needed: int) -> Ids:
     kind = np.dtype(dtype).newbyteorder("<")
     n_bytes = part.ids.stat().st_size
-    needed: Counts = pool["offset"].to_numpy().astype(np.int64) + pool["n_tokens"].to_numpy()
-    if n_bytes < int(needed.max(initial=0)) * kind.itemsize:
+    if n_bytes < n_needed * kind.itemsize:
         raise IntegrityError(
             f"{part.ids} is shorter than its pool rows say",
             hint="Delete the receipt of this part and build again.",

@@ -30,6 +30,8 @@ from curate.shards.sidecars import SUFFIXES, DocumentTable
 from curate.store import Part
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from curate.tokenizer import Tokenizer
 
 SPILL = files.TEMPORARY_PREFIX + "spill"
@@ -102,10 +104,14 @@ def write_mix(
             table = pl.scan_parquet(rows).slice(first, n_spans).collect()
             for block in blocks_of(number, table, runs, tokenizer, names, columns, writer.room):
                 writer.write(block)
-    write_spans(out, writer.n_blocks, columns)
+    spans = spilled_rows(out, writer.n_blocks, columns)
+    with ThreadPoolExecutor(1) as beside:
+        written = beside.submit(write_spans, out, spans)
+        content = content_of(spans, observed, facts, tokenizer, layout=layout, seed=seed)
+        written.result()
     files.write_bytes(out / "tokenizer.json", tokenizer.json)
     _remove_strays(out, observed)
-    return content_of(out / "spans.parquet", observed, facts, tokenizer, layout=layout, seed=seed)
+    return content
 
 
 def survey(rows: Path, n_components: int) -> tuple[Counts, list[tuple[int, int]]]:
@@ -240,14 +246,17 @@ def spilled_spans(out: Path, number: int) -> Path:
     return out / SPILL / f"spans-{number:06d}.ipc"
 
 
-def write_spans(out: Path, n_blocks: int, columns: cols.Columns) -> None:
-    """Write spans.parquet from the rows of every block; the bytes do not depend on threads."""
+def spilled_rows(out: Path, n_blocks: int, columns: cols.Columns) -> "pl.LazyFrame":
+    """The rows of all blocks in stream order."""
     import polars as pl
 
     if n_blocks:
-        spans = pl.scan_ipc([spilled_spans(out, number) for number in range(n_blocks)])
-    else:
-        spans = pl.LazyFrame(schema=columns)
+        return pl.scan_ipc([spilled_spans(out, number) for number in range(n_blocks)])
+    return pl.LazyFrame(schema=columns)
+
+
+def write_spans(out: Path, spans: "pl.LazyFrame") -> None:
+    """Write spans.parquet; its bytes do not depend on threads."""
     with files.replacing(out / "spans.parquet") as temporary:
         spans.sink_parquet(
             temporary,
