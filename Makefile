@@ -69,7 +69,7 @@ verify: $(VENV)/.core ## verify every mix in OUT (all levels)
 	@set -e; for mix in $(OUT)/*/*/; do $(CURATE) verify "$$mix" --all; done
 
 test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/.dev ## lint, types, layers, every recipe plans
 	$(BIN)/ruff check .

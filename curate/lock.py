@@ -109,7 +109,8 @@ def parse(text: str) -> Lock:
 
 
 def _table(table: Mapping[str, Any]) -> list[str]:
-    return [f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    pairs = table.items()
+    return [f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in pairs]
 
 
 def _key(key: str) -> str:

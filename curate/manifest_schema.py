@@ -37,9 +37,7 @@ def _map(item: Schema) -> Schema:
     return {"type": "object", "additionalProperties": item}
 
 
-def _record(
-    required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None
-) -> Schema:
+def _record(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
     """An object with exactly these fields."""
     return {
         "type": "object",
@@ -49,9 +47,7 @@ def _record(
     }
 
 
-def _open(
-    required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None
-) -> Schema:
+def _open(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
     """An object with at least these fields."""
     return {
         "type": "object",
@@ -94,9 +90,7 @@ _COMPONENT = _record(
     },
     {"of": NAME, "phases": _list(_list(FRACTION))},
 )
-_SHARD = _record(
-    {"name": SHARD_NAME, "sha256": DIGEST, "n_tokens": COUNT, "n_spans": COUNT}
-)
+_SHARD = _record({"name": SHARD_NAME, "sha256": DIGEST, "n_tokens": COUNT, "n_spans": COUNT})
 _WINDOWS = _record({"n_windows": _list(COUNT), "n_dropped": _map(COUNT)})
 _CONTENT = _record(
     {
@@ -112,9 +106,7 @@ _CONTENT = _record(
             {"value": FRACTION, "component": TEXT, "at": COUNT, "bound": FRACTION}
         ),
         "shards": _list_or_table(_SHARD),
-        "windows": _record(
-            {width: _WINDOWS for width in ("1024", "2048", "4096", "8192")}
-        ),
+        "windows": _record(dict.fromkeys(("1024", "2048", "4096", "8192"), _WINDOWS)),
         "merkle_root": DIGEST,
     }
 )
@@ -136,6 +128,7 @@ _ORIGIN = _open(
                     "n_empty": COUNT,
                 },
                 {
+                    "n_removed": COUNT,
                     "license": TEXT,
                     "terms": TEXT,
                     "period": _record({"from": TEXT, "to": TEXT}),
@@ -240,9 +233,7 @@ def _problems(value: Any, schema: Schema, where: str) -> Iterator[str]:
             return
     if "enum" in schema and value not in schema["enum"]:
         yield f"{place}: not one of {', '.join(schema['enum'])}"
-    if "pattern" in schema and not re.search(
-        schema["pattern"].replace("$", r"\Z"), value
-    ):
+    if "pattern" in schema and not re.search(schema["pattern"].replace("$", r"\Z"), value):
         yield f"{place}: not of the form {schema['pattern']}"
     if "minimum" in schema and not schema["minimum"] <= value <= schema["maximum"]:
         yield f"{place}: not between {schema['minimum']:,} and {schema['maximum']:,}"
@@ -253,9 +244,7 @@ def _problems(value: Any, schema: Schema, where: str) -> Iterator[str]:
         yield from _object_problems(value, schema, where)
 
 
-def _object_problems(
-    value: dict[str, Any], schema: Schema, where: str
-) -> Iterator[str]:
+def _object_problems(value: dict[str, Any], schema: Schema, where: str) -> Iterator[str]:
     properties: dict[str, Schema] = schema.get("properties", {})
     rest = schema.get("additionalProperties", True)
     for name in sorted({*value, *schema.get("required", [])}):

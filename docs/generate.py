@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from curate import manifest, recipe_schema
-from curate.cli import COMMANDS, group
+from curate.cli import group
 
 HERE = Path(__file__).parent
 
