@@ -381,6 +381,35 @@ def test_later_versions_are_told_and_this_one_is_not(world: Callable[..., World]
     assert not later.matches(others["key"], others["content"]).any()
 
 
+def test_a_later_build_leaves_it_out_and_counts_it(world: Callable[..., World]) -> None:
+    """Version 1.1.0 of the recipe: the page is not in, the source says how many were removed."""
+    w = world()
+    some = picked(w, "clean", 4)
+    w.remove([some])
+    w.recipe.write_text(w.recipe.read_text().replace('"1.0.0"', '"1.1.0"'))
+    build(Order(w.recipe, w.store, w.out, w.folder / "manifests"))
+
+    whole(w, "1.1.0")
+    assert some not in w.spans("20pct", "1.1.0")["id"].to_list()
+    assert 1 == w.mix("20pct", "1.1.0").origin["sources"]["web"]["n_removed"]
+
+
+def test_what_was_taken_down_does_not_come_back(world: Callable[..., World]) -> None:
+    """A page that no arm had reached is taken down first; it is no substitute afterwards."""
+    w = world()
+    w.remove([picked(w, "clean", 4)])
+    came = w.mix(version="1.0.1").origin["removals"][0]["added"][0]["key"]
+    again = World(shutil.copytree(w.folder, w.folder.parent / "again", symlinks=True))
+    for version in ("1.0.1", "1.0.1.superseded.json"):
+        for path in again.out.glob(f"*/{version}"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again.remove([f"key:{came}"])
+    again.remove([picked(w, "clean", 4)], of="1.0.1")
+
+    assert came not in again.spans("20pct", "1.0.2")["key"].bin.encode("hex").to_list()
+    whole(again, "1.0.2")
+
+
 def test_the_old_version_is_marked_and_untouched(world: Callable[..., World]) -> None:
     """Beside it lies who supersedes it; in it not a byte has changed."""
     w = world()

@@ -128,6 +128,7 @@ def _sources(mix: Opened) -> Iterator[Finding]:
     with_inputs = {i["source"] for i in inputs(mix)}
     for name, source in mix.origin["sources"].items():
         left = source["n_read"] - source["n_superseded"] - source["n_empty"]
+        left -= source.get("n_removed", 0)
         left -= 0 if mix.is_holdout else source["n_held_out"]  # a hold-out draws from all of it
         where = f"origin.sources.{name}"
         if left < 0:

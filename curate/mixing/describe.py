@@ -4,6 +4,8 @@ Turn what was planned into the numbers of plan.json: docs/format.md §3.4.
 Law (complete), per source and arm, every row of the pool counted once:
 
     n_read = n_superseded + n_empty + n_held_out + dropped + n_overlapping + n_unused + n_used
+
+and n_removed, where documents were taken down before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,9 +44,14 @@ def sources(planner: Planner, held: Rows) -> dict[str, Any]:
             "n_superseded": planner.tally.n_superseded[number],
             "n_held_out": int((held["source"] == number).sum()),
             "n_empty": planner.tally.n_empty[number],
+            **_removed(planner.gathered.n_removed[number]),
         }
         for number, name in enumerate(planner.gathered.sources)
     }
+
+
+def _removed(n: int) -> dict[str, int]:
+    return {"n_removed": n} if n else {}
 
 
 def arm(

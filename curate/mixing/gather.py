@@ -24,6 +24,9 @@ from curate.recipe_model import Recipe
 from curate.recipe_where import Clause
 from curate.store import Part
 
+Removed = Callable[[pl.Series, pl.Series], pl.Series]
+"""Keys and content digests of documents (Binary, 16 bytes) → which were taken down: Boolean."""
+
 Progress = Callable[[int], None]
 """Called with how many more parts have been read."""
 
@@ -50,6 +53,7 @@ class Gathered:
     selections: Mapping[tuple[str, tuple[Clause, ...]], Selection]
     buckets: Buckets
     n_read: tuple[int, ...]
+    n_removed: tuple[int, ...]  # of those read, because they were taken down
     pieces: bool
     least_tokens: int  # of a row that is not empty
 
@@ -88,6 +92,7 @@ def gather(
     *,
     bos: bool,
     progress: Progress,
+    removed: Removed | None = None,
 ) -> Gathered:
     """Read every part once; RecipeError if a `where` does not fit, IntegrityError if a file."""
     names = tuple(sorted(recipe.sources))
@@ -103,12 +108,16 @@ def gather(
     )
     n_buckets = min(MAX_BUCKETS, 1 + sum(heights) // BUCKET_ROWS)
     buckets = Buckets(scratch, "rows", kind, n_buckets)
-    n_read = [0] * len(names)
+    n_read, n_removed = [0] * len(names), [0] * len(names)
     for number, part in enumerate(ordered):
         source = names.index(part.source)
         rows = _rows(recipe, part, number, source, selections, kind)
-        buckets.scatter(rows["a"] % np.uint64(n_buckets), rows)
         n_read[source] += len(rows)
+        if removed is not None:
+            left = rows[~_taken_down(part, removed)]
+            n_removed[source] += len(rows) - len(left)
+            rows = left
+        buckets.scatter(rows["a"] % np.uint64(n_buckets), rows)
         progress(1)
     return Gathered(
         sources=names,
@@ -116,9 +125,17 @@ def gather(
         selections=selections,
         buckets=buckets,
         n_read=tuple(n_read),
+        n_removed=tuple(n_removed),
         pieces="pa" in (kind.names or ()),
         least_tokens=2 + bos,
     )
+
+
+def _taken_down(part: Part, removed: Removed) -> Any:
+    """Which rows of a part's pool are of documents that were taken down."""
+    documents = pl.read_parquet(part.documents, columns=["key", "content"])
+    rows = pl.read_parquet(part.pool, columns=["row"])["row"].to_numpy()
+    return removed(documents["key"], documents["content"]).to_numpy()[rows]
 
 
 def _selections(

@@ -24,7 +24,7 @@ from curate.mixing.census import Pool, piece_words
 from curate.mixing.deviation import Meter
 from curate.mixing.draw import Draw
 from curate.mixing.emit import Sharder, write_spans
-from curate.mixing.gather import Selection, gather
+from curate.mixing.gather import Removed, Selection, gather
 from curate.mixing.phases import Schedule, schedules
 from curate.mixing.planner import ArmDraws, Attempt, Planner
 from curate.mixing.problem import Problem
@@ -44,18 +44,20 @@ def make_plan(
     out: Path,
     bos: bool,
     progress: Callable[[int], None] = lambda _: None,
+    removed: Removed | None = None,
 ) -> dict[str, Any]:
     """
     Write the plan of a recipe into the folder `out` and give the object of its plan.json.
 
     `bos` says whether every document begins with BOS; `progress` is told how far the work is, in
-    parts of all that there are. Raises RecipeError where a `where` does not fit the tags,
-    InfeasibleError (exit 5) where the pools cannot give what is asked.
+    parts of all that there are; documents that are `removed` are left out and counted. Raises
+    RecipeError where a `where` does not fit the tags, InfeasibleError (exit 5) where the pools
+    cannot give what is asked.
     """
     scratch = Scratch(out / f"{files.TEMPORARY_PREFIX}work")
     steps = _Steps(progress, sum(len(found) for found in parts.values()))
     try:
-        gathered = gather(recipe, parts, scratch, bos=bos, progress=steps.read)
+        gathered = gather(recipe, parts, scratch, bos=bos, progress=steps.read, removed=removed)
         planner = Planner(gathered, resolve(gathered), scratch)
         try:
             attempt = planner.attempt(recipe)

@@ -15,9 +15,9 @@ from typing import Any
 
 from curate import files, lock, recipe
 from curate.fingerprint import digest, fingerprint
-from curate.run import events
+from curate.run import events, removals
 from curate.run.order import Order, manifest_id, mix_names
-from curate.store import read_receipt, write_receipt
+from curate.store import Store, read_receipt, write_receipt
 
 STAGES = ("read", "tag", "tokenize", "plan", "write")
 
@@ -81,6 +81,11 @@ def finished(order: Order) -> Built | None:
     return Built(mixes=mixes, ids=facts["mixes"], up_to_date=True)
 
 
+def _secret(store: Store) -> Path:
+    """The key that tells which documents were taken down."""
+    return store.root / removals.KEY_FILE
+
+
 def _builds(order: Order) -> Path:
     return order.store.root / "builds"
 
@@ -95,6 +100,10 @@ def _line(order: Order) -> str:
         "out": str(order.out.resolve()),
         "formats": [m.FORMAT for m in (readers, taggers, tokens, mixing, shards)],
     }
+    if removals.path_of(order.recipe).exists():
+        version = recipe.load(order.recipe).version
+        removed = removals.matcher(order.recipe, version, _secret(order.store))
+        declared["removed"] = removed.digest
     return f"{order.recipe.stem}@{fingerprint(declared)}"
 
 
@@ -157,6 +166,9 @@ def plan_of(job: Any, listen: events.Listener = events.ignore) -> tuple[Path, Ma
         "parts": {source: [part.name for part in found] for source, found in parts.items()},
         "resolved": dict(job.lock.resolved),
     }
+    removed = removals.matcher(job.recipe.path, job.recipe.version, _secret(job.store))
+    if removed:
+        declared["removed"] = removed.digest
     folder = job.store.plans(job.recipe.name, fingerprint(declared))
     path = folder / "plan.json"
     if not path.exists():
@@ -169,6 +181,7 @@ def plan_of(job: Any, listen: events.Listener = events.ignore) -> tuple[Path, Ma
             out=folder,
             bos=job.tokenizer.bos_id is not None,
             progress=lambda n: listen(events.Advanced("plan", n)),
+            removed=removed.matches if removed else None,
         )
         listen(events.Finished("plan"))
     facts: dict[str, Any] = orjson.loads(path.read_bytes())

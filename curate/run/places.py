@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from curate.audit.opened import Opened
     from curate.run.job import Job
+    from curate.run.removals import Matcher
     from curate.run.substitutes import Banned
 
 _POST = re.compile(r"(4chan:[^/#]+/[0-9]+)/[0-9]+")
@@ -33,8 +34,12 @@ class Wanted:
     keys: frozenset[bytes]
     contents: frozenset[bytes]
 
-    def banned(self, mixes: "Sequence[Opened]") -> "Banned":
-        """What must not come in their place: themselves, their copies, and what is held out."""
+    def banned(self, mixes: "Sequence[Opened]", before: "Matcher") -> "Banned":
+        """
+        What must not come in their place.
+
+        That is they themselves, their copies, what is held out, and what was taken down `before`.
+        """
         import polars as pl
 
         held = [m.spans().select("group").collect()["group"] for m in mixes if m.is_holdout]
@@ -42,11 +47,12 @@ class Wanted:
         keys, contents = _series(self.keys), _series(self.contents)
 
         def banned(rows: "pl.DataFrame") -> "pl.Series":
-            return (
+            found = (
                 rows["key"].is_in(keys.implode())
                 | rows["content"].is_in(contents.implode())
                 | rows["group"].is_in(groups.implode())
             )
+            return found | before.matches(rows["key"], rows["content"]) if before else found
 
         return banned
 

@@ -132,7 +132,7 @@ def _patch(
         version=patch["version"],
     )
     job = open_job(recipe, store=Store(store), locked=True)
-    remove(mixes, request, job=job, recipe=None, secret=secret)
+    remove(mixes, request, job=job, recipe=recipe, secret=secret, note=False)
     version: str = patch["version"]
     return made.folder.resolve().parent / version
 

@@ -148,13 +148,18 @@ class Matcher:
         return hashlib.sha256("".join(every).encode()).hexdigest() if every else ""
 
 
-def matcher(recipe: Path, version: str, secret: Path) -> Matcher:
+def matcher(recipe: Path, version: str, secret: Path, *, patch: bool = False) -> Matcher:
     """
     What builds of this version of a recipe leave out; falsy if nothing.
 
+    With `patch` what must not come back when this version is patched: its own removals as well.
     UsageError if there is something to leave out and no key to recognise it by.
     """
-    entries = [entry for entry in read(path_of(recipe)) if later(version, entry.after)]
+    entries = [
+        entry
+        for entry in read(path_of(recipe))
+        if later(version, entry.after) or (patch and version == entry.after)
+    ]
     if not entries:
         return Matcher(b"", frozenset(), frozenset())
     return Matcher(

@@ -20,7 +20,7 @@ from curate.fingerprint import canonical
 from curate.run import places, removals
 from curate.run.patch import SPANS, Replacement, patch
 from curate.run.patched import deviation_of, log_of, lost_of, origin_of, with_amounts
-from curate.run.substitutes import WORK, Piece, Slot, fill, written
+from curate.run.substitutes import WORK, Banned, Piece, Slot, fill, written
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,14 +96,16 @@ def remove(
     secret: Path,
     record: Path | None = None,
     dry_run: bool = False,
+    note: bool = True,
 ) -> Answer:
     """
     Take documents out of mixes of one recipe and version.
 
-    `job` gives the pools that places are filled from: None only with `close`. `recipe` is where
-    removals are noted for later builds, `secret` the file of the HMAC's key, `record` the folder of
-    committed manifests. Raises UsageError for requests that do not make sense, InfeasibleError
-    if too few documents are unused, IntegrityError if a version is taken.
+    `job` gives the pools that places are filled from: None only with `close`. Beside `recipe` lies
+    what was taken down before; what is now is added (with `note`) for later builds. `secret` is the
+    file of the HMAC's key, `record` the folder of committed manifests. Raises UsageError for
+    requests that do not make sense, InfeasibleError if too few documents are unused,
+    IntegrityError if a version is taken.
     """
     _check(mixes, request, job)
     version = request.version or next_version(mixes[0].manifest["version"])
@@ -113,8 +115,13 @@ def remove(
     answer.warnings = _warnings(mixes, gone, request)
     if not dry_run:
         key = removals.secret_of(secret, create=True)
-        staged = _stage(mixes, gone, wanted, request, version, job, key)
+        before = removals.Matcher(key, frozenset(), frozenset())
         if recipe is not None:
+            was = mixes[0].manifest["version"]
+            before = removals.matcher(recipe, was, secret, patch=True)
+        banned = wanted.banned(mixes, before)
+        staged = _stage(mixes, gone, banned, request, version, job, key)
+        if recipe is not None and note:
             _note(recipe, wanted, request.reason, mixes[0].manifest["version"], key)
         for mix, made in zip(mixes, staged, strict=True):
             _place(mix, version, made, request.reason, record)
@@ -126,7 +133,7 @@ def remove(
 def _stage(
     mixes: Sequence["Opened"],
     gone: Mapping[str, "pl.DataFrame"],
-    wanted: places.Wanted,
+    banned: Banned,
     request: Request,
     version: str,
     job: "Job | None",
@@ -141,7 +148,7 @@ def _stage(
 
     fills: dict[tuple[str, Slot], list[Piece]] = {}
     if not request.close and job is not None:
-        fills = _fills(mixes, gone, wanted, job)
+        fills = _fills(mixes, gone, banned, job)
     lost = lost_of(mixes, gone)
     staged = []
     for mix in mixes:
@@ -204,7 +211,7 @@ def _check(mixes: Sequence["Opened"], request: Request, job: "Job | None") -> No
 def _fills(
     mixes: Sequence["Opened"],
     gone: Mapping[str, "pl.DataFrame"],
-    wanted: places.Wanted,
+    banned: Banned,
     job: "Job",
 ) -> dict[tuple[str, Slot], list[Piece]]:
     """What fills the places of all arms (a hold-out is closed up: it is whole groups)."""
@@ -213,7 +220,7 @@ def _fills(
     if not any(slots.values()):
         return {}
     used = {arm: mix.spans().select("key", "epoch").collect() for arm, mix in arms.items()}
-    return fill(job, slots, used, wanted.banned(mixes), job.store.root / WORK)
+    return fill(job, slots, used, banned, job.store.root / WORK)
 
 
 def _slots(rows: "pl.DataFrame") -> list[Slot]:
