@@ -108,48 +108,68 @@ def test_every_number_of_the_content_is_borne_out_by_the_files(
     assert everything(folder)
 
 
-ALONE: list[tuple[tuple[str | int, ...], Any]] = [
-    (("content", "n_tokens"), 501),
-    (("content", "n_spans"), 17),
-    (("content", "n_bytes"), 1),
-    (("content", "components", 0, "share"), "3/5"),
-    (("content", "components", 0, "residual"), 1),
-    (("content", "components", 0, "requested"), 399),
-    (("content", "components", 0, "epochs"), "1/1"),
-    (("content", "components", 0, "n_documents"), 11),
-    (("content", "components", 0, "name"), "zlean"),
-    (("content", "shards", 0, "n_tokens"), 199),
-    (("content", "shards", 0, "n_spans"), 1),
-    (("content", "shards", 0, "name"), "00001-00000000"),
-    (("content", "windows", "2048", "n_windows", 0), 1),
-    (("content", "windows", "1024", "n_dropped", "clean"), 3),
-    (("content", "largest_deviation", "value"), "9999/1"),
-    (("content", "tokenizer", "n_vocab"), 70_000),
-    (("origin", "recipe", "text"), "name = 'other'"),
-    (("origin", "components", "clean", "n_unused"), 1),
-    (("origin", "components", "clean", "source"), "nowhere"),
-    (("origin", "sources", "pages", "n_read"), 3),
-    (("origin", "sources", "pages", "n_empty"), 99),
-    (("origin", "inputs", 0, "source"), "nowhere"),
-    (("files", "n_files"), 1),
-    (("files", "n_bytes"), 1),
+C0, S0 = ("content", "components", 0), ("content", "shards", 0)
+ALONE: list[tuple[dict[tuple[str | int, ...], Any], str]] = [
+    ({("content", "n_tokens"): 501}, "content.n_tokens"),
+    ({("content", "n_spans"): 17}, "content.n_spans"),
+    ({("content", "n_bytes"): 1}, "content.n_bytes"),
+    ({(*C0, "share"): "3/5"}, "content.components.clean.share"),
+    ({(*C0, "residual"): 1}, "content.components.clean.residual"),
+    ({(*C0, "requested"): 399, (*C0, "residual"): 1}, "content.components.clean.residual"),
+    ({(*C0, "requested"): 401, (*C0, "residual"): -1}, "content.components.clean.residual"),
+    ({(*C0, "epochs"): "1/1"}, "content.components.clean.epochs"),
+    ({(*C0, "n_documents"): 11}, "origin.components.clean.eligible.n_documents"),
+    ({(*C0, "name"): "zlean"}, "content.components"),
+    ({(*C0, "name"): "aclean"}, "content.components.aclean"),
+    ({(*S0, "n_tokens"): 199}, "content.shards[].n_tokens"),
+    ({(*S0, "n_spans"): 1}, "content.shards[].n_spans"),
+    ({(*S0, "name"): "00001-00000000"}, "content.shards[0].name"),
+    ({(*S0, "n_tokens"): 0}, "content.shards[0]"),
+    ({(*S0, "n_spans"): 0}, "content.shards[0]"),
+    ({(*S0, "n_tokens"): 2**30 + 1}, "content.shards[0]"),
+    ({("content", "windows", "2048", "n_windows", 0): 1}, "content.windows.2048.n_windows"),
+    ({("content", "windows", "1024", "n_dropped", "clean"): 3}, "content.windows.1024.n_dropped"),
+    ({("content", "largest_deviation", "value"): "9999/1"}, "content.largest_deviation"),
+    ({("content", "tokenizer", "n_vocab"): 65_537}, "content.tokenizer.dtype"),
+    ({("origin", "recipe", "text"): "name = 'other'"}, "origin.recipe.sha256"),
+    (
+        {("origin", "components", "clean", "n_unused"): 1},
+        "origin.components.clean.eligible.n_documents",
+    ),
+    ({("origin", "components", "clean", "source"): "nowhere"}, "content.components.clean"),
+    ({("origin", "sources", "pages", "n_read"): 3}, "origin.sources.pages"),
+    ({("origin", "sources", "pages", "n_empty"): 99}, "origin.sources.pages"),
+    ({("origin", "inputs", 0, "source"): "nowhere"}, "origin.sources.board"),
 ]
 
 
-@pytest.mark.parametrize(("path", "value"), ALONE)
+@pytest.mark.parametrize(("changes", "where"), ALONE)
 def test_numbers_that_contradict_one_another_need_no_file(
-    make: Mix, path: tuple[str | int, ...], value: Any
+    make: Mix, changes: dict[tuple[str | int, ...], Any], where: str
 ) -> None:
-    """The structure level alone finds what the manifest itself disproves."""
+    """The structure level alone finds what the manifest itself disproves, and says where."""
     folder = make()
     lie = manifest_of(folder)
-    place: Any = lie
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
+    for path, value in changes.items():
+        place: Any = lie
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+    seal(folder, lie)
+
+    assert where in {f.where for f in verify(folder).findings if f.kind == "manifest"}
+
+
+@pytest.mark.parametrize("field", ["n_files", "n_bytes", "sums_sha256"])
+def test_what_the_manifest_says_of_its_files_is_checked(make: Mix, field: str) -> None:
+    """One file or byte more, or other lines."""
+    folder = make()
+    lie = manifest_of(folder)
+    value = lie["files"][field]
+    lie["files"][field] = value + 1 if isinstance(value, int) else "0" * 64
     seal(folder, lie, keep_files=True)
 
-    assert {"manifest", "size", "missing"} & kinds(folder)
+    assert {"sums" if field == "sums_sha256" else "size"} == kinds(folder)
 
 
 def other(value: Any) -> Any:
