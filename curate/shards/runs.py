@@ -97,7 +97,7 @@ class Runs:
                 tables.append(self._tables[group].slice(first, int(count)))
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
-        return pl.concat(tables), places
+        return pl.concat(tables, rechunk=True), places
 
     def _new_file(self, name: str) -> Path:
         # Nothing in the spill survives the build, so none of it is fsynced.

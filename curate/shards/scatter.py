@@ -118,17 +118,18 @@ def _read_group(
     """Read the pool rows, documents and tags of some parts, given their spans in stream order."""
     import polars as pl
 
+    # Rows of one chunk are gathered ten times as fast as rows of several.
     pools = [pl.read_parquet(parts[n].pool, columns=list(POOL_COLUMNS)) for n in group]
     tables = [_known(parts[n], columns, licenses) for n in group]
     numbers = np.searchsorted(group, spans["part"].to_numpy())
     rows = spans["row"].to_numpy().astype(np.int64)
     heights = np.array([pool.height for pool in pools])
     _refuse(rows >= heights[numbers], spans, parts, "beyond the pool")
-    chosen = pl.concat(pools)[rows + (np.cumsum(heights) - heights)[numbers]]
+    chosen = pl.concat(pools, rechunk=True)[rows + (np.cumsum(heights) - heights)[numbers]]
     documents = chosen["row"].to_numpy().astype(np.int64)
     heights = np.array([table.height for table in tables])
     _refuse(documents >= heights[numbers], spans, parts, "beyond the documents")
-    known = pl.concat(tables)[documents + (np.cumsum(heights) - heights)[numbers]]
+    known = pl.concat(tables, rechunk=True)[documents + (np.cumsum(heights) - heights)[numbers]]
     lengths = spans["n_tokens"].to_numpy().astype(np.int64)
     left = chosen["n_tokens"].to_numpy().astype(np.int64) - spans["first"].to_numpy()
     ends_early = (lengths != left) & ~spans["cut"].to_numpy()
