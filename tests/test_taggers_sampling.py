@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from curate import document, store, taggers
-from curate.errors import InputError
-from curate.taggers import sampling
+from curate.errors import InputError, IntegrityError
+from curate.taggers import retag, sampling
 
 WHERE = "x.toml"
 WORDS = ["you", "silly", "fool", "nice", "day", "walk", "the", "library", "idiot", "stupid"]
@@ -155,3 +155,26 @@ def test_tags_that_do_not_fit_are_refused(tmp_path: Path, dear: Path) -> None:
         taggers.calibrate_source(
             [(name, path, short)], told, out=tmp_path / "out", progress=lambda n: None
         )
+
+
+def test_recorded_scores_are_given_again(tmp_path: Path, dear: Path) -> None:
+    """Fifty documents drawn by key are scored again; which ones does not depend on the parts."""
+    parts, told, _ = world(tmp_path, dear)
+    facts = retag.retagged(parts, told, n=50, seed=1)
+
+    assert {"n_documents": 50, "largest_difference": "0.000000", "n_differing": 0} == facts
+    assert facts == retag.retagged(parts[::-1], told, n=50, seed=1)
+
+
+def test_a_score_that_was_changed_is_found(tmp_path: Path, dear: Path) -> None:
+    """A tag that the model does not give is named by part, row and column (exit 3)."""
+    parts, told, _ = world(tmp_path, dear)
+    path = parts[1][2]
+    tags = pl.read_parquet(path).with_columns(
+        pl.when(pl.int_range(pl.len()) == 7).then(0.123).otherwise("toxicity").alias("toxicity")
+    )
+    tags.cast({"toxicity": pl.Float32}).write_parquet(path)
+
+    with pytest.raises(IntegrityError, match="b-00000: the model does not give") as caught:
+        retag.retagged(parts, told, n=200, seed=1)
+    assert "row 7" in caught.value.details[0]
