@@ -258,30 +258,37 @@ print(facts["n_documents"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss /
 """
 
 
-@pytest.mark.parametrize("dump", ["4chan", "c4"])
-def test_memory_is_bounded(tmp_path: Path, dump: str, scale: int) -> None:
-    """A dump of 200 MB of text is read in at most 512 MB."""
+def long_dumps() -> dict[str, tuple[str, list[dict[str, Any]], int]]:
+    """Dump → (reader, records, how often): short records, and lines just short of too long."""
     chance = random.Random(7)
     words = [f"word{k}" for k in range(5_000)]
-    record = {
-        "4chan": lambda k: thread(
-            *[{"no": 1000 * k + j, "com": " ".join(chance.choices(words, k=40))} for j in range(60)]
-        ),
-        "c4": lambda k: {
-            "text": " ".join(chance.choices(words, k=300)),
-            "url": f"https://{k}.example/",
-        },
-    }[dump]
-    block = [
-        json.dumps(record(k)).encode() + b"\n" for k in range(1_000 if dump == "4chan" else 9_000)
+    texts = [" ".join(chance.choices(words, k=40)) for _ in range(500)]
+    short = [
+        thread(*[{"no": 1000 * k + j, "com": texts[(k + j) % 500]} for j in range(60)])
+        for k in range(100)
     ]
+    pages = [
+        {"text": " ".join(texts[k : k + 8]), "url": f"https://{k}.example/"} for k in range(490)
+    ]
+    sticky = thread(*[{"no": j + 1, "com": texts[j % 500]} for j in range(29_000)])
+    book = {"text": "\n".join(chance.choices(texts, k=35_500))}
+    return {
+        "threads": ("4chan", short, 60),
+        "sticky threads": ("4chan", [sticky], 6),
+        "pages": ("c4", pages, 250),
+        "pages, then books": ("c4", [*pages, *[book] * 10], 1),
+    }
+
+
+@pytest.mark.parametrize("dump", ["threads", "sticky threads", "pages", "pages, then books"])
+def test_memory_is_bounded(tmp_path: Path, dump: str, scale: int) -> None:
+    """Dumps of a hundred megabytes and more, and lines of 12, are read in at most 512 MB."""
+    reader, records, n_times = long_dumps()[dump]
+    block = zstandard.compress(b"".join(json.dumps(record).encode() + b"\n" for record in records))
     path = tmp_path / "dump"
-    n_times = 12 * scale
-    with path.open("wb") as file:
-        for _ in range(n_times):
-            file.write(zstandard.compress(b"".join(block)))
+    path.write_bytes(block * n_times * scale)
     said = subprocess.run(
-        [sys.executable, "-c", MEMORY, dump, str(path)],
+        [sys.executable, "-c", MEMORY, reader, str(path)],
         capture_output=True,
         text=True,
         check=True,
@@ -289,7 +296,7 @@ def test_memory_is_bounded(tmp_path: Path, dump: str, scale: int) -> None:
     )
     n_documents, megabytes = map(int, said.stdout.split())
 
-    assert len(block) * n_times == n_documents
+    assert len(records) * n_times * scale == n_documents
     assert megabytes <= 512
 
 

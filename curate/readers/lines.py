@@ -20,7 +20,7 @@ import numpy as np
 BLOCK = 4 << 20
 """Bytes of a block: enough to spread the cost of a call, few enough to parse within 512 MB."""
 
-MAX_LINE = 32 << 20
+MAX_LINE = 12 << 20
 """Bytes of the longest line that is parsed; sticky threads reach megabytes."""
 
 

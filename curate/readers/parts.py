@@ -28,10 +28,10 @@ from curate.readers import domains
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_ROWS, LEAST_ROWS = 65_536, 16
+MOST_ROWS, LEAST_ROWS = 65_536, 1
 """Rows of a row group, at most and at least; a power of two between them."""
 
-GROUP_BYTES = 32 << 20
+GROUP_BYTES = 8 << 20
 """Bytes of text of a row group, about: what is held in memory while it fills, some three times."""
 
 SAMPLE = 256
@@ -95,7 +95,7 @@ def write(
     Write all documents of one input into parts of `out` → name, n_documents, n_bytes of each.
 
     A part ends with the document that brings its text to `part_bytes`; or, where documents turn out
-    much longer than its first ones, that of a row group to three times GROUP_BYTES.
+    much longer than its first ones, that of a row group to twice GROUP_BYTES.
     """
     from polars.io.plugins import register_io_source
 
@@ -144,7 +144,9 @@ class _Cutter:
         self.n_documents = self.n_bytes = 0
         self._hold(SAMPLE)
         sizes = np.concatenate([batch["n_bytes"].head(SAMPLE).to_numpy() for batch in self._held])
-        per_document = max(int(sizes[:SAMPLE].mean()), 1)
+        sizes = sizes[:SAMPLE].astype(np.int64)
+        enough = int(np.searchsorted(np.cumsum(sizes), GROUP_BYTES)) + 1
+        per_document = max(int(sizes[:enough].mean()), 1)
         rows = max(min(GROUP_BYTES // per_document, MOST_ROWS), LEAST_ROWS)
         self._row_group = 1 << (rows.bit_length() - 1)
         return self._row_group
@@ -163,7 +165,7 @@ class _Cutter:
             since = np.zeros(len(sizes), dtype=np.int64)
             since[opens] = total[opens] - sizes[opens] - self.n_bytes + in_group
             held = in_group + np.cumsum(sizes) - np.maximum.accumulate(since)
-            ends = np.flatnonzero((total >= self._part_bytes) | (held >= 3 * GROUP_BYTES))
+            ends = np.flatnonzero((total >= self._part_bytes) | (held >= 2 * GROUP_BYTES))
             taken = int(ends[0]) + 1 if len(ends) else len(sizes)
             full = len(ends) > 0
             if taken < batch.height:
@@ -174,8 +176,11 @@ class _Cutter:
             yield batch[:taken]
 
     def _hold(self, n: int) -> bool:
-        """Hold n documents if so many follow; whether any do."""
-        while sum(batch.height for batch in self._held) < n:
+        """Hold n documents, or a row group's worth, if so many follow; whether any do."""
+        while (
+            sum(batch.height for batch in self._held) < n
+            and sum(int(batch["n_bytes"].sum()) for batch in self._held) < GROUP_BYTES
+        ):
             batch = next(self._batches, None)
             if batch is None:
                 break

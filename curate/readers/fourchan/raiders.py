@@ -20,6 +20,7 @@ from curate.readers.base import Declaration, Tally
 from curate.readers.decompress import Stream
 from curate.readers.fourchan import api, markup
 from curate.readers.fourchan.posts import PERSPECTIVES, pseudonyms, tag
+from curate.readers.lines import Block
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,13 +39,19 @@ def posts(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[p
     """Tables of posts of a dump with a thread per line."""
     schema = post_schema(declaration)
     for block in api.unfolded(jsonrows.blocks(stream, tally)):
-        lines = jsonrows.Lines.of(block)
-        found = _undone(lines, schema)
-        if found is None:
-            lines = api.threads(lines, tally)
-            found = _listed(lines, schema, stream, tally)
-        wrong = jsonrows.coerced(found, {name: ["posts", name] for name in TEXTS}, lines)
-        yield table(_without(found, wrong, "wrong-type", lines, tally), lines, declaration)
+        yield _of_block(block, schema, stream, declaration, tally)
+
+
+def _of_block(
+    block: Block, schema: "dict[str, Any]", stream: Stream, declaration: Declaration, tally: Tally
+) -> "pl.DataFrame":
+    lines = jsonrows.Lines.of(block)
+    found = _undone(lines, schema)
+    if found is None:
+        lines = api.threads(lines, tally)
+        found = _listed(lines, schema, stream, tally)
+    wrong = jsonrows.coerced(found, {name: ["posts", name] for name in TEXTS}, lines)
+    return table(_without(found, wrong, "wrong-type", lines, tally), lines, declaration)
 
 
 def post_schema(declaration: Declaration) -> "dict[str, Any]":
@@ -76,7 +83,9 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
     undone = whole.str.replace_many(
         [start, between, "}]}\n"], [f'{{"{OPENING}":', '}\n{"no":', "}\n"]
     )
-    found = jsonrows.parsed(undone.cast(pl.Binary)[0], {OPENING: pl.Int64(), **schema})
+    data = undone.cast(pl.Binary)[0]
+    del whole, undone  # a line may take 12 MB, and each of these as much again
+    found = jsonrows.parsed(data, {OPENING: pl.Int64(), **schema})
     if found is None or (
         jsonrows.has_nul(found, TEXTS) and jsonrows.has_lone_surrogate(lines.data)
     ):
