@@ -160,7 +160,7 @@ def listed(value: Any, folder: Path) -> list[dict[str, Any]]:
     name = value["table"]
     try:
         table = pl.read_parquet(inside(folder, name))
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise IntegrityError(f"{name} cannot be read", details=[type(error).__name__]) from None
     rows = [_deep(row) for row in table.iter_rows(named=True)]
     if digest(_canonical_or_nothing(rows)) != value["digest"]:

@@ -34,7 +34,8 @@ FILES = [
 ]
 FIRST = {
     "laws": "laws", "schedule": "laws", "rank": "laws", "where": "laws", "texts": "laws",
-    "left_out": "find", "opened": "find", "merkle": "prove", "structure": "verify", "sums": "verify",
+    "left_out": "find", "opened": "find", "merkle": "prove", "structure": "verify",
+    "sums": "verify",
     "digests": "verify", "verify": "verify",
 }  # fmt: skip
 """The tests that are about a module, asked first; of the others, those about lies."""
@@ -46,11 +47,11 @@ def tests_of(file: str) -> list[str]:
     if name.startswith("manifest"):
         first = "tests/test_manifest.py"
     elif name == "patched":
-        first = "tests/test_remove_laws.py"
+        first = "tests/remove/test_laws.py"
     else:
         first = f"tests/audit/test_{FIRST.get(name, 'lies')}.py"
     rest = [f"tests/audit/test_{n}.py" for n in ("lies", "verify", "laws", "find", "prove")]
-    rest += ["tests/test_manifest.py", "tests/test_remove_laws.py"]
+    rest += ["tests/test_manifest.py", "tests/remove/test_laws.py"]
     return [first, *(test for test in rest if test != first)]
 
 

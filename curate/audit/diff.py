@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from curate.audit.inspect import inspect
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 from curate.audit.rows import plain
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _components(a: Opened, b: Opened) -> list[dict[str, Any]]:
 
 def _spans(mix: Opened) -> "pl.DataFrame":
     names = ["key", "id", "component", "shard", "start", "n_tokens", "digest"]
-    return mix.spans().select(names).collect()
+    return collected(mix.spans().select(names))
 
 
 def _only(one: "pl.DataFrame", other: "pl.DataFrame") -> dict[str, Any]:

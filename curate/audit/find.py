@@ -9,7 +9,7 @@ Turn the name of a document into every place of it in a mix, or into where it wa
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 from curate.audit.rows import first_tokens, plain, span_facts
 from curate.document import key as key_of
 from curate.errors import UsageError
@@ -44,7 +44,7 @@ def find(
         raise UsageError("say one of --id, --url and --thread")
     [(kind, name)] = named.items()
     condition = _condition(kind, name)
-    rows = mix.spans().with_row_index("row").filter(condition).collect()
+    rows = collected(mix.spans().with_row_index("row").filter(condition))
     firsts = first_tokens(mix)
     result: dict[str, Any] = {
         "mix": mix.title,
@@ -125,5 +125,6 @@ def _duplicates(mix: Opened, rows: "pl.DataFrame", condition: "pl.Expr") -> list
     if not rows.height:
         return []
     same = pl.col("content").is_in(rows["content"].unique().implode()) & ~condition.fill_null(False)
-    found = mix.spans().filter(same).select("id", "key", "component").unique().sort("id").collect()
+    others = mix.spans().filter(same).select("id", "key", "component").unique().sort("id")
+    found = collected(others)
     return [plain(row) for row in found.head(MAX_SPANS).iter_rows(named=True)]

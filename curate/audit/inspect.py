@@ -8,7 +8,7 @@ mix's tokens.
 from typing import TYPE_CHECKING, Any
 
 from curate.audit.arithmetic import fraction
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,9 +38,10 @@ def inspect(
     tag = tag or (scores[0] if scores else None)
     wanted = {name: _expression(name, tag, columns) for name in by}
     wanted = {name: expression for name, expression in wanted.items() if expression is not None}
-    table = spans.select(
+    wanted_columns = spans.select(
         "key", pl.col("n_tokens").cast(pl.UInt64), **{f"by:{n}": e for n, e in wanted.items()}
-    ).collect()
+    )
+    table = collected(wanted_columns)
     content = mix.content
     # Where no document comes twice, spans are documents: counting distinct keys is slow.
     once = content["n_documents"] == content["n_spans"]

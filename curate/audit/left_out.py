@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.audit import where
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _dropped(mix: Opened, keys: list[bytes]) -> Iterator[Reason]:
     rows = pl.scan_parquet(mix.folder / DROPPED, glob=False).filter(
         pl.col("key").is_in(pl.Series(keys, dtype=pl.Binary).implode())
     )
-    for component, clause in rows.select("component", "clause").collect().sort("component").rows():
+    for component, clause in collected(rows.select("component", "clause")).sort("component").rows():
         yield {"stage": "plan", "component": component, "why": clause}
 
 
@@ -66,7 +66,7 @@ def _held_out(mix: Opened, keys: list[bytes], group: bytes | None) -> Iterator[R
         same = pl.col("key").is_in(pl.Series(keys, dtype=pl.Binary).implode())
         if group is not None:
             same |= pl.col("group") == pl.lit(group)
-        n = other.spans().filter(same).select(pl.len()).collect().item()
+        n = collected(other.spans().filter(same).select(pl.len())).item()
     except CurateError:
         return
     if n:
@@ -97,7 +97,7 @@ def _in_store(mix: Opened, store: Path, keys: list[bytes], group: bytes | None) 
     for source in sorted(mix.origin["sources"]):
         for part in sorted((store / "documents").glob(f"{source}@*/*.parquet")):
             rows = pl.scan_parquet(part, glob=False).with_row_index("row").drop("text")
-            for row in rows.filter(wanted).collect().iter_slices(1):
+            for row in collected(rows.filter(wanted)).iter_slices(1):
                 place = {"source": source, "input": row["input"][0], "offset": row["offset"][0]}
                 yield from _why_not(mix, store, part, row, place)
 
@@ -121,6 +121,6 @@ def _with_tags(store: Path, part: Path, row: "pl.DataFrame") -> "pl.DataFrame":
 
     number = int(row["row"][0])
     for tags in sorted((store / "tags" / part.parent.name).glob(f"*/{part.name}")):
-        more = pl.scan_parquet(tags, glob=False).slice(number, 1).collect()
+        more = collected(pl.scan_parquet(tags, glob=False).slice(number, 1))
         row = row.with_columns(more.select(n for n in more.columns if n not in row.columns))
     return row

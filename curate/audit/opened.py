@@ -81,7 +81,7 @@ class Opened:
         try:
             frame = pl.scan_parquet(path, glob=False)
             schema = frame.collect_schema()
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise IntegrityError(f"{path} is damaged", details=[str(error)[:200]]) from None
         wrong = [
             f"column {name}: {schema.get(name, 'missing')}, expected {kind}"
@@ -109,6 +109,20 @@ class Opened:
         if size == 0 or size % self.width:
             raise IntegrityError(f"{path} is missing, empty or not a whole number of ids")
         return np.memmap(path, dtype=f"<u{self.width}", mode="r")
+
+
+def collected(frame: "pl.LazyFrame") -> "pl.DataFrame":
+    """The rows of a frame over spans.parquet; IntegrityError if the file is damaged."""
+    import polars as pl
+
+    try:
+        return frame.collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise IntegrityError(
+            f"{SPANS} cannot be read",
+            details=[type(error).__name__],
+            hint="Run curate verify --all to see what is damaged.",
+        ) from None
 
 
 def open_mix(name: str | Path, mixes: Path = Path("mixes")) -> Opened:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from curate.audit import textindex
 from curate.audit.decode import Vocabulary
 from curate.audit.findings import Progress, silent
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 from curate.audit.rows import first_tokens, span_facts
 from curate.audit.trace import vocabulary_of
 from curate.errors import UsageError
@@ -84,13 +84,13 @@ def _words(text: bytes) -> list[bytes]:
 def _rows(spans: "pl.LazyFrame", rows: list[int]) -> "pl.DataFrame":
     import polars as pl
 
-    return spans.filter(pl.col("row").is_in(rows)).collect()
+    return collected(spans.filter(pl.col("row").is_in(rows)))
 
 
 def _scan(mix: Opened, vocabulary: Vocabulary, words: list[bytes], progress: Progress) -> list[int]:
     """Rows whose text holds these words in a row, by reading all of it."""
     wanted = b" " + b" ".join(words) + b" "
-    spans = mix.spans().select("n_tokens").collect()
+    spans = collected(mix.spans().select("n_tokens"))
     first_row, found = 0, []
     with progress("reading texts", mix.content["n_tokens"] * mix.width) as advance:
         for number, shard in enumerate(mix.shards):

@@ -9,7 +9,7 @@ neighbours in the order of keys, or the first or last leaf.
 from typing import TYPE_CHECKING, Any
 
 from curate.audit import merkle
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 from curate.document import key as key_of
 from curate.errors import IntegrityError, UsageError
 
@@ -26,7 +26,7 @@ def prove(mix: Opened, identifier: str) -> dict[str, Any]:
     Raises IntegrityError if the spans do not lead to the manifest's Merkle root.
     """
     key = _key(identifier)
-    spans = mix.spans().select("key", "digest").collect()
+    spans = collected(mix.spans().select("key", "digest"))
     keys, hashes = merkle.leaves(spans)
     tree = merkle.levels(hashes)
     if (tree[-1][0] if hashes else merkle.root([])).hex() != mix.content["merkle_root"]:

@@ -104,7 +104,7 @@ def query(mix: Opened, sql: str) -> dict[str, Any]:
     try:
         with pl.SQLContext(spans=table) as context:
             found = context.execute(sql).limit(MAX_ROWS + 1).collect()
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise UsageError(
             "the query cannot be answered", details=[str(error).split("\n")[0]]
         ) from None

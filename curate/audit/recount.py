@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from curate.audit import counts, decode, laws, sidecars, texts, tiling, where
 from curate.audit.findings import Finding, Outcome, Progress
 from curate.audit.left_out import holdout_of
-from curate.audit.opened import COLUMNS, SPANS, Opened
+from curate.audit.opened import COLUMNS, SPANS, Opened, collected
 from curate.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ def check(
 
 def load_spans(mix: Opened) -> "pl.DataFrame":
     """All rows of spans.parquet; IntegrityError unless they can be worked with (§5.3)."""
-    import polars as pl
-
-    try:
-        spans = mix.spans().collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise IntegrityError(f"{SPANS} cannot be read", details=[type(error).__name__]) from None
+    spans = collected(mix.spans())
     empty = [n for n in COLUMNS if n not in MAY_BE_NULL and spans[n].null_count()]
     if empty:
         raise IntegrityError(f"{SPANS} has nulls", details=[f"in {', '.join(empty)}"])
@@ -179,7 +174,7 @@ def _holdout(mix: Opened, spans: "pl.DataFrame", audit: Outcome) -> None:
         if not mix.is_holdout:
             audit.not_checked.append("whether what was held out is out: no hold-out beside the mix")
         return
-    held = other.spans().select("group").unique().collect()
+    held = collected(other.spans().select("group").unique())
     both = spans.select("group", "id").join(held, on="group", how="semi")
     if both.height:
         what = f"{both.height:,} spans are of threads or URLs that {other.title} holds out"

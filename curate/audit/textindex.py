@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from curate import files
 from curate.audit.decode import Vocabulary
 from curate.audit.findings import Progress, silent
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,7 +176,7 @@ def index(mix: Opened, vocabulary: Vocabulary, progress: Progress = silent) -> P
     done = folder / "done"
     if done.is_file():
         return folder
-    spans = mix.spans().select("shard", "n_tokens").collect()
+    spans = collected(mix.spans().select("shard", "n_tokens"))
     with progress("indexing texts", mix.content["n_tokens"] * mix.width) as advance:
         first_row = 0
         for number, shard in enumerate(mix.shards):

@@ -7,7 +7,7 @@ Only the rows around the token are read: of a million spans, a fraction of a sec
 from typing import Any
 
 from curate.audit import decode
-from curate.audit.opened import Opened
+from curate.audit.opened import Opened, collected
 from curate.audit.rows import first_tokens, span_facts
 from curate.errors import UsageError
 
@@ -31,7 +31,7 @@ def trace(
     first_row = sum(s["n_spans"] for s in mix.shards[:number])
     row = first_row + _row_in_shard(mix, first_row, mix.shards[number]["n_spans"], offset)
     begun = max(row - 1, 0)
-    around = mix.spans().slice(begun, 3 if row else 2).collect().with_row_index("row", begun)
+    around = collected(mix.spans().slice(begun, 3 if row else 2)).with_row_index("row", begun)
     firsts = first_tokens(mix)
     found = {r["row"]: span_facts(mix, r, firsts) for r in around.iter_rows(named=True)}
     span = found[row]
@@ -99,5 +99,6 @@ def _place(mix: Opened, token: int | None, shard: int | None, at: int | None) ->
 def _row_in_shard(mix: Opened, first_row: int, n_rows: int, offset: int) -> int:
     import numpy as np
 
-    starts = mix.spans().select("start").slice(first_row, n_rows).collect()["start"].to_numpy()
+    rows = collected(mix.spans().select("start").slice(first_row, n_rows))
+    starts = rows["start"].to_numpy()
     return int(np.searchsorted(starts, offset, side="right")) - 1

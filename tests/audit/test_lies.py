@@ -117,6 +117,7 @@ ALONE: list[tuple[dict[tuple[str | int, ...], Any], str]] = [
     ({(*C0, "residual"): 1}, "content.components.clean.residual"),
     ({(*C0, "requested"): 399, (*C0, "residual"): 1}, "content.components.clean.residual"),
     ({(*C0, "requested"): 401, (*C0, "residual"): -1}, "content.components.clean.residual"),
+    ({(*C0, "unit"): "documents", (*C0, "requested"): 11}, "content.components.clean.residual"),
     ({(*C0, "epochs"): "1/1"}, "content.components.clean.epochs"),
     ({(*C0, "n_documents"): 11}, "origin.components.clean.eligible.n_documents"),
     ({(*C0, "name"): "zlean"}, "content.components"),
