@@ -66,7 +66,7 @@ def tiny(tmp_path: Path) -> training.TrainingRecipe:
     (tmp_path / "tiny.toml").write_text(RECIPE)
     recipe = training.TrainingRecipe.load(tmp_path / "tiny.toml")
     corpora.record(recipe.sets, tmp_path, recipe.seed, recipe.splits)
-    texts = training.unlabelled(recipe, tmp_path)
+    texts = training.asked(recipe, training.labelled(recipe, tmp_path), tmp_path)
     training.record_votes(recipe, texts, [0.5] * texts.height)
     return recipe
 
@@ -169,7 +169,7 @@ def test_the_same_recipe_gives_the_same_bytes(
 ) -> None:
     """Twice the same file; another seed, another file."""
     rows = training.labelled(tiny, tmp_path).filter(split="train")
-    votes = training.voted(tiny, tmp_path)
+    votes = training.voted(tiny, rows, tmp_path)
     first = training.train(tiny, rows, votes, tmp_path / "a.bin")
     again = training.train(tiny, rows, votes, tmp_path / "b.bin")
     other = dataclasses.replace(tiny, seed=2)
@@ -181,7 +181,7 @@ def test_the_same_recipe_gives_the_same_bytes(
 def test_lines_are_rows_pieces_and_votes(tiny: training.TrainingRecipe, tmp_path: Path) -> None:
     """A post is one line, a long document two pieces, an unlabelled text one line per vote."""
     rows = training.labelled(tiny, tmp_path).filter(split="train")
-    votes = training.voted(tiny, tmp_path)
+    votes = training.voted(tiny, rows, tmp_path)
     made = list(training.lines(tiny, rows, votes))
     n_posts, n_long = (rows.filter(set=name).height for name in ("posts", "long"))
     voted = made[n_posts + 2 * n_long :]
@@ -195,10 +195,11 @@ def test_a_joined_text_has_the_mean_vote_of_its_parts(
     tiny: training.TrainingRecipe, tmp_path: Path
 ) -> None:
     """Threads are long: the label of several posts in a row is their average."""
-    texts = training.unlabelled(tiny, tmp_path)
+    rows = training.labelled(tiny, tmp_path)
+    texts = training.asked(tiny, rows, tmp_path)
     chances = [n / 20 for n in range(20)] + [0.0] * 5
     training.record_votes(tiny, texts, chances)
-    votes = training.voted(tiny, tmp_path)
+    votes = training.voted(tiny, rows, tmp_path)
     joined = votes.row(22, named=True)
     members = joined["members"]
 
@@ -207,13 +208,27 @@ def test_a_joined_text_has_the_mean_vote_of_its_parts(
     assert round(tiny.votes * sum(chances[n] for n in members) / len(members)) == joined["votes"]
 
 
+def test_a_recipe_may_ask_about_labelled_rows_too(
+    tiny: training.TrainingRecipe, tmp_path: Path
+) -> None:
+    """Training rows of labelled sets come first, and the posts' own rows after them."""
+    soft = dataclasses.replace(tiny, soften=True)
+    rows = training.labelled(tiny, tmp_path)
+    n_posts = rows.filter(set="posts", split="train").height
+    plain, made = (training.asked(recipe, rows, tmp_path) for recipe in (tiny, soft))
+
+    assert plain["text"].to_list() == made["text"][n_posts:].to_list()
+    assert [[n] for n in range(n_posts + 20)] == made["members"][: n_posts + 20].to_list()
+    assert plain["members"][20].to_list() == [n - n_posts for n in made["members"][n_posts + 20]]
+
+
 def test_votes_about_other_texts_are_refused(tiny: training.TrainingRecipe, tmp_path: Path) -> None:
     """The record says which texts were asked about."""
     body = (tmp_path / "board.csv").read_text()
     (tmp_path / "board.csv").write_text(body.replace("number", "numeral"))
 
     with pytest.raises(IntegrityError, match="about other texts"):
-        training.voted(tiny, tmp_path)
+        training.voted(tiny, training.labelled(tiny, tmp_path), tmp_path)
 
 
 def test_a_recipe_s_mistake_names_the_file(tmp_path: Path) -> None:
@@ -275,7 +290,7 @@ def test_the_shipped_model_is_reproduced(root: Path, shared: Path, tmp_path: Pat
     recipe = training.TrainingRecipe.load(root / "recipes/taggers/toxicity.toml")
     data = shared / "data"
     rows = training.labelled(recipe, data).filter(split="train")
-    training.train(recipe, rows, training.voted(recipe, data), tmp_path / "model.ftz")
+    training.train(recipe, rows, training.voted(recipe, rows, data), tmp_path / "model.ftz")
 
     assert files.sha256_of(shelf.located("builtin:toxicity")) == files.sha256_of(
         tmp_path / "model.ftz"

@@ -51,8 +51,8 @@ def train(
             raise UsageError(f"{told.splits} is already there", hint="Add --force to replace it.")
         corpora.record(told.sets, data, told.seed, told.splits)
     rows = training.labelled(told, data)
-    votes = training.voted(told, data)
-    console.note(f"{rows.height:,} labelled rows, {votes.height:,} unlabelled texts")
+    votes = training.voted(told, rows, data)
+    console.note(f"{rows.height:,} labelled rows, {votes.height:,} texts with votes")
     facts = training.train(told, rows.filter(split="train"), votes, out)
     console.emit(
         {"file": str(out), **facts},

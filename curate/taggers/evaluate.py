@@ -56,7 +56,9 @@ def measured(
     others: dict[str, Any] = {}
     if unseen:
         with tempfile.TemporaryDirectory() as folder:
-            others["unseen"] = left_out(recipe, rows, training.voted(recipe, data), Path(folder))
+            others["unseen"] = left_out(
+                recipe, rows, training.voted(recipe, rows, data), Path(folder)
+            )
     if beside:
         others["linear"] = baseline(recipe, rows, leave_out=False)
         if unseen:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 OTHER = "clean"
+_PER_SET: dict[str, Any] = {"valid": 0, "test": 0, "repeat": 1}
+_USUAL: dict[str, Any] = {"votes": 4, "soften": False, "quantize": {}, "normalise": "words"}
 _SHORTEST, _LONGEST = 4, 256  # words of a piece
 
 
@@ -59,7 +61,8 @@ class TrainingRecipe:
     label: str
     seed: int
     normalise: str
-    votes: int  # copies of an unlabelled text, each with the label of one vote
+    votes: int  # copies of a voted text, each with the label of one vote
+    soften: bool  # also ask the teacher about labelled rows
     sets: tuple[LabelledSet, ...]
     unlabelled: tuple[Unlabelled, ...]
     fasttext: Mapping[str, Any]
@@ -85,7 +88,7 @@ class TrainingRecipe:
             raise RecipeError(f"no such recipe: {path}") from None
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"{path}: {error}") from None
-        held = {"valid": table.pop("valid", 0), "test": table.pop("test", 0)}
+        held = {key: table.pop(key, usual) for key, usual in _PER_SET.items()}
         try:
             sets = tuple(_set(name, {**held, **each}) for name, each in table.pop("set").items())
             unlabelled = tuple(
@@ -97,7 +100,7 @@ class TrainingRecipe:
                 for name, each in table.pop("unlabelled", {}).items()
             )
             return cls(
-                **{"votes": 4, "quantize": {}, "normalise": "words", **table},
+                **{**_USUAL, **table},
                 sets=sets,
                 unlabelled=unlabelled,
                 path=path,
@@ -120,17 +123,24 @@ def labelled(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
     return corpora.committed(table, pl.read_parquet(recipe.splits))
 
 
-def unlabelled(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
+def asked(recipe: TrainingRecipe, rows: "pl.DataFrame", data: Path) -> "pl.DataFrame":
     """
     The texts a teacher is asked about, in a fixed order: `set`, `text`, `members` List(UInt32).
 
-    A joined text is a run of 2 to 16 single ones; `members` are their rows, and its own for a
-    single text. A teacher's votes about it are the mean of theirs.
+    First, where the recipe softens, the labelled training rows of sets with both labels. A joined
+    text is 2 to 16 single ones; `members` are their rows, and its own for a single text. A
+    teacher's votes about it are the mean of theirs.
     """
     import polars as pl
 
     tables = []
     start = 0
+    if recipe.soften:
+        both = [each.name for each in recipe.sets if not each.windows]
+        kept = rows.filter(pl.col("split") == "train", pl.col("set").is_in(both))
+        start = kept.height
+        own = pl.int_range(pl.len(), dtype=pl.UInt32).reshape((-1, 1)).arr.to_list()
+        tables.append(kept.select("set", "text", members=own))
     for each in recipe.unlabelled:
         single = corpora.unlabelled(each.source, data, each.n, recipe.seed)["text"].to_list()
         draw = _drawn(recipe.seed, each.source.name)
@@ -156,15 +166,15 @@ def unlabelled(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
     return pl.concat(tables)
 
 
-def voted(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
+def voted(recipe: TrainingRecipe, rows: "pl.DataFrame", data: Path) -> "pl.DataFrame":
     """
-    `unlabelled` with `votes`: of `recipe.votes`, how many the teacher gave for the label.
+    `asked` with `votes`: of `recipe.votes`, how many the teacher gave for the label.
 
     Raises IntegrityError if the committed votes are about other texts.
     """
     import polars as pl
 
-    texts = unlabelled(recipe, data)
+    texts = asked(recipe, rows, data)
     if not texts.height:
         return texts.with_columns(votes=pl.lit(0, pl.UInt8))
     votes = pl.read_parquet(recipe.teacher)
@@ -180,7 +190,7 @@ def voted(recipe: TrainingRecipe, data: Path) -> "pl.DataFrame":
 
 def record_votes(recipe: TrainingRecipe, texts: "pl.DataFrame", chances: Sequence[float]) -> None:
     """
-    Write a teacher's `chances` (one per row of `texts`, see `unlabelled`) as votes.
+    Write a teacher's `chances` (one per row of `texts`, see `asked`) as votes.
 
     A joined text gets the mean of its members', whatever its own chance.
     """
