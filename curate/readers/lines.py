@@ -71,13 +71,14 @@ def blocks_of(
             offset, line, data = offset + n_line, line + 1, rest
             continue
         end = end or n_held
-        if end > max(block, longest):
-            yield Block(data[:longest], offset, line, end)
-            line += 1
-        else:
-            yield Block(data[:end], offset, line)
-            line += int(np.count_nonzero(np.frombuffer(data, np.uint8, end) == 10))
-        offset, data = offset + end, data[end:]
+        too_long = end > max(block, longest)
+        n_lines = 1 if too_long else int(np.count_nonzero(np.frombuffer(data, np.uint8, end) == 10))
+        # While a block is worked on nothing else is held: a line may take 12 MB.
+        made = Block(data[: longest if too_long else end], offset, line, end if too_long else 0)
+        pieces, data = [], data[end:]
+        offset, line = offset + end, line + n_lines
+        yield made
+        del made
 
 
 def _pass_over(chunks: Iterator[bytes], n_line: int) -> tuple[int, bytes]:
