@@ -18,6 +18,7 @@ compared word by word in the decoded text, so that nothing found is a chance of 
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,7 @@ def plain(text: "Bytes") -> "Bytes":
     """UTF-8 in lower case (ASCII only), whatever is no word turned into blanks, byte for byte."""
     import numpy as np
 
-    lower = np.where((text >= 65) & (text <= 90), text + 32, text)
-    word = (lower >= 128) | ((lower >= 97) & (lower <= 122)) | ((lower >= 48) & (lower <= 57))
+    result: Bytes = _table()[text]
     one = np.concatenate([text[1:], [0]])
     # U+00A0–00BF, U+2000–207F and U+3000–303F: blanks, dashes, quotation marks and their like.
     pairs = (text == 0xC2) & (one >= 0xA0) & (one <= 0xBF)
@@ -67,8 +67,21 @@ def plain(text: "Bytes") -> "Bytes":
     for start, length in ((pairs, 2), (triples, 3)):
         places = np.flatnonzero(start)
         for step in range(length):
-            word[np.minimum(places + step, len(word) - 1)] = False
-    return np.where(word, lower, BLANK).astype(np.uint8)
+            result[np.minimum(places + step, len(result) - 1)] = BLANK
+    return result
+
+
+@lru_cache(maxsize=1)
+def _table() -> "Bytes":
+    """What each byte becomes: letters in lower case, digits and bytes beyond ASCII stay."""
+    import numpy as np
+
+    table = np.full(256, BLANK, dtype=np.uint8)
+    table[128:] = np.arange(128, 256)
+    for first, last, target in (("0", "9", "0"), ("a", "z", "a"), ("A", "Z", "a")):
+        n = ord(last) - ord(first) + 1
+        table[ord(first) : ord(first) + n] = np.arange(ord(target), ord(target) + n)
+    return table
 
 
 def grams(text: "Bytes", edges: "Positions") -> "tuple[Hashes, Positions]":
@@ -104,16 +117,25 @@ def _polynomials(text: "Bytes", starts: "Positions", ends: "Positions") -> "Hash
     """Σ (byte + 1)·BASE^i of each word, modulo 2^64, from running sums."""
     import numpy as np
 
-    powers = np.full(len(text) + 1, _BASE, dtype=np.uint64)
-    powers[0] = 1
-    powers = np.cumprod(powers, dtype=np.uint64)
-    terms = (text.astype(np.uint64) + np.uint64(1)) * powers[:-1]
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
-    inverse = np.full(len(text) + 1, pow(_BASE, -1, 2**64), dtype=np.uint64)
-    inverse[0] = 1
-    inverse = np.cumprod(inverse, dtype=np.uint64)
+    powers, inverse = _powers(1 << len(text).bit_length())
+    sums = np.zeros(len(text) + 1, dtype=np.uint64)
+    terms = (text + np.uint64(1)) * powers[: len(text)]
+    np.cumsum(terms, out=sums[1:])
     words: Hashes = _mixed((sums[ends] - sums[starts]) * inverse[starts])
     return words
+
+
+@lru_cache(maxsize=1)
+def _powers(n: int) -> "tuple[Hashes, Hashes]":
+    """BASE^i and BASE^−i modulo 2^64 for i < n."""
+    import numpy as np
+
+    found = []
+    for base in (_BASE, pow(_BASE, -1, 2**64)):
+        factors = np.full(n, base, dtype=np.uint64)
+        factors[0] = 1
+        found.append(np.cumprod(factors))
+    return found[0], found[1]
 
 
 def _mixed(x: "Hashes") -> "Hashes":
