@@ -20,7 +20,7 @@ SHELL   := /bin/sh
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup test check demo mix plan verify docs bench clean
+.PHONY: help setup test test-trainers check demo mix plan verify docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,6 +70,9 @@ verify: $(VENV)/.core ## verify every mix in OUT (all levels)
 
 test: $(VENV)/.dev ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+test-trainers: $(VENV)/.dev ## read mixes with the trainers' own libraries (own environments, minutes)
+	$(BIN)/python tests/trainers/run.py
 
 check: $(VENV)/.dev ## lint, types, layers, every recipe plans
 	$(BIN)/ruff check .
