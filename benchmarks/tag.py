@@ -80,7 +80,7 @@ def shipped(texts: list[str], rounds: int) -> None:
     """The table of the shipped fastText model."""
     path = shelf.located("builtin:toxicity")
     ours, library = FastText(path, "words"), fasttext.load_model(str(path))
-    ready = normalised(pl.Series(texts), "words").to_list()
+    ready = normalised(pl.Series(texts), "words")
     column = pl.Series(texts)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -146,7 +146,7 @@ def test_line_breaks_are_spaces_and_nothing_hides_behind_an_end_mark(language: P
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_normalised_lines_can_be_predicted(texts: list[str]) -> None:
     """Whatever the text, a line has no line break and the score is a probability."""
-    lines = normalised(pl.Series(texts, dtype=pl.String), "words").to_list()
+    lines = normalised(pl.Series(texts, dtype=pl.String), "words")
 
     assert not any("\n" in line for line in lines)
     assert len(texts) == len(lines)

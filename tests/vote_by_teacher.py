@@ -31,8 +31,7 @@ AT_ONCE = 2_000
 
 def words(texts: list[str]) -> list[str]:
     """Lines as the student reads them."""
-    made: list[str] = normalised(pl.Series(texts, dtype=pl.String), "words").to_list()
-    return made
+    return normalised(pl.Series(texts, dtype=pl.String), "words")
 
 
 def linear(fit_on: list[tuple[bool, str]], asked: list[str]) -> "np.ndarray[Any, Any]":

@@ -186,8 +186,7 @@ def baseline(
     from curate.taggers.words import normalised
 
     def words(texts: list[str]) -> list[str]:
-        lines: list[str] = normalised(pl.Series(texts, dtype=pl.String), "words").to_list()
-        return lines
+        return normalised(pl.Series(texts, dtype=pl.String), "words")
 
     def pairs(line: str) -> list[str]:
         found = line.split()

@@ -36,9 +36,9 @@ class FastText:
 
     def predict(self, texts: "pl.Series", k: int) -> "tuple[list[list[str]], list[Any]]":
         """The k best labels (with prefix) of n texts and their probabilities, best first."""
-        lines = normalised(texts, self.normalise)
         # What `predict` does to a list, without its search for line breaks: there are none.
-        labels, chances = self._model.f.multilinePredict((lines + "\n").to_list(), k, 0.0, "strict")
+        lines = normalised(texts, self.normalise, end="\n")
+        labels, chances = self._model.f.multilinePredict(lines, k, 0.0, "strict")
         return labels, chances
 
     def scores(self, texts: "pl.Series", label: str) -> "npt.NDArray[np.float32]":

@@ -264,7 +264,7 @@ def train(
     marks = [PREFIX + (recipe.label if toxic else OTHER) for toxic, _ in made]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "lines.txt"
-        body = "".join(f"{m} {t}\n" for m, t in zip(marks, texts.to_list(), strict=True))
+        body = "".join(f"{m} {t}\n" for m, t in zip(marks, texts, strict=True))
         file.write_text(body, encoding="utf-8")
         _fit(recipe, file, out)
     return {
