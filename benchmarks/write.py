@@ -1,8 +1,9 @@
 """
 Turn an invented pool into a mix, and say how fast: shards written per second, memory held.
 
-    python benchmarks/write.py                     1 M documents of 500 tokens, uint16 and uint32
-    python benchmarks/write.py --documents 8000000 --spill
+    python benchmarks/write.py      1 M documents of 500 tokens, uint16 and uint32
+    python benchmarks/write.py --documents 2500000 --dtype uint32 --cold --limit 1250
+                                    as root: cold cache, a quarter of the pool fits in memory
 
 The peer is what any writer must do: copy the same bytes to a file, fsync it and take its sha256.
 Figures are MB of shards (ids, once) per second of wall and of CPU time.
@@ -137,6 +138,20 @@ def tokenizer(dtype: str) -> Tokenizer:
     )  # type: ignore[arg-type]
 
 
+def limit_memory(megabytes: int) -> None:
+    """Put this process, with its share of the page cache, under a limit of its own."""
+    version_1 = Path("/sys/fs/cgroup/memory")
+    base, name = (
+        (version_1, "memory.limit_in_bytes")
+        if version_1.is_dir()
+        else (Path("/sys/fs/cgroup"), "memory.max")
+    )
+    group = base / f"curate-bench-{os.getpid()}"
+    group.mkdir()
+    (group / name).write_text(str(megabytes * 1_000_000))
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
 def bare(folder: Path, content: dict[str, Any]) -> float:
     """Seconds of CPU to copy every shard to a file, fsync it and take its sha256."""
     begun = time.process_time()
@@ -171,10 +186,13 @@ def measure(args: argparse.Namespace, dtype: str) -> None:
     out = folder / "mix"
     shutil.rmtree(out, ignore_errors=True)
     os.sync()
-    if args.spill:
-        from curate.shards import write
-
-        write.POOL_BYTES = write.TABLE_SPANS = 0
+    if args.limit:
+        limit_memory(args.limit)
+    if args.cold:
+        for part in parts:
+            for path in (part.ids, part.documents, part.pool, *part.tags):
+                with open(path, "rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     content = shards.write_mix(
@@ -207,7 +225,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=500, help="mean tokens of a document")
     parser.add_argument("--shard-tokens", type=int, default=134_217_728)
     parser.add_argument("--dtype", choices=["uint16", "uint32"])
-    parser.add_argument("--spill", action="store_true", help="as if memory were full")
+    parser.add_argument("--cold", action="store_true", help="drop the pool from the page cache")
+    parser.add_argument("--limit", type=int, help="MB of memory, page cache included (root)")
     parser.add_argument("--folder", help="keep the invented pool here")
     parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--inner", action="store_true", help=argparse.SUPPRESS)
@@ -226,7 +245,8 @@ def main() -> None:
             line = [
                 sys.executable, __file__, "--inner", "--dtype", dtype, "--folder", folder,
                 "--documents", str(args.documents), "--tokens", str(args.tokens),
-                "--shard-tokens", str(args.shard_tokens), *(["--spill"] if args.spill else []),
+                "--shard-tokens", str(args.shard_tokens), *(["--cold"] if args.cold else []),
+                *(["--limit", str(args.limit)] if args.limit else []),
             ]  # fmt: skip
             if not list(Path(folder).glob(f"store-{dtype}-{args.documents}-{args.tokens}/made*")):
                 subprocess.run([*line, "--make"], check=True)
