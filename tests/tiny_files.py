@@ -41,6 +41,7 @@ def write_spans(
     *,
     pools: dict[str, list[Document]],
     name: str = "tiny",
+    recipe: str | None = None,
     version: str = "1.0.0",
     seed: int = 7,
     shard_tokens: int = 2**28,
@@ -82,7 +83,7 @@ def write_spans(
         "content": content(
             spans, rows, shards, tokenizer, dtype, seed, pools, phases or {}, by_source, bos
         ),
-        "origin": origin(name, pools, {row["key"] for row in rows}, where or {}, bos),
+        "origin": origin(recipe or name, pools, {row["key"] for row in rows}, where or {}, bos),
     }
     seal(folder, manifest)
     return folder

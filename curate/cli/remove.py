@@ -77,7 +77,8 @@ def command(
 
     chosen = [opened(mix, out) for mix in mixes]
     if not alone:
-        chosen = siblings(chosen[0])
+        whole = [sibling for mix in chosen for sibling in siblings(mix)]
+        chosen = list({mix.folder.resolve(): mix for mix in whole}.values())
     name = chosen[0].origin["recipe"]["name"]
     recipe = recipe or Path("recipes") / f"{name}.toml"
     there = recipe.is_file()

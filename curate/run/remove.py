@@ -141,9 +141,9 @@ def _stage(
 ) -> list[dict[str, Any]]:
     """Write every mix beside its place, manifest last; returns the manifests."""
     for mix in mixes:
-        folder = mix.folder.resolve().parent / version
-        if folder.exists():
-            raise IntegrityError(f"{folder} exists already", hint="Name another --version.")
+        there = mix.folder.resolve().parent / version
+        if there.exists() and _parent_id(there) != mix.manifest["id"]:
+            raise _taken(there)
     import polars as pl
 
     fills: dict[tuple[str, Slot], list[Piece]] = {}
@@ -168,8 +168,23 @@ def _stage(
         spans = pl.read_parquet(staging / SPANS, columns=list(WHERE_COLUMNS))
         content["largest_deviation"] = deviation_of(mix, content, spans, log)
         content = with_amounts(content, origin)
-        staged.append(_seal(staging, mix.manifest["name"], version, content, origin))
+        made = _seal(staging, mix.manifest["name"], version, content, origin)
+        there = mix.folder.resolve().parent / version
+        if there.exists() and manifest.load(there)["id"] != made["id"]:
+            raise _taken(there)
+        staged.append(made)
     return staged
+
+
+def _parent_id(folder: Path) -> str:
+    """Of which mix a version is a patch; "" if of none."""
+    parent = manifest.load(folder)["origin"].get("parent", {"id": ""})
+    identity: str = parent["id"]
+    return identity
+
+
+def _taken(folder: Path) -> IntegrityError:
+    return IntegrityError(f"{folder} exists already", hint="Name another --version.")
 
 
 def next_version(version: str) -> str:
@@ -266,9 +281,16 @@ def _seal(
 def _place(
     mix: "Opened", version: str, made: dict[str, Any], reason: str, record: Path | None
 ) -> None:
-    """Move a finished version to its place, note it, and mark the one before."""
+    """
+    Move a finished version to its place, note it, and mark the one before.
+
+    What an interrupted call had placed already is the same, and stays.
+    """
     folder = mix.folder.resolve().parent / version
-    files.rename(_staging(mix, version), folder)
+    if folder.exists():
+        files.remove(_staging(mix, version))
+    else:
+        files.rename(_staging(mix, version), folder)
     if record is not None:
         path = record / mix.manifest["name"] / f"{version}.json"
         files.write_bytes(path, manifest.to_bytes(made))

@@ -1,6 +1,7 @@
 """Requests are refused before a byte is written, or done."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from curate.audit.opened import open_mix
 from curate.errors import IntegrityError, UsageError
 from curate.run.remove import next_version
+from tests import recount
 from tests.remove.world import World, picked, whole
+from tests.tiny_files import seal
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,19 @@ def test_the_command_takes_a_file_of_ids(world: Callable[..., World]) -> None:
     assert 0 == done.returncode, done.stderr
     assert 4 == len(json.loads(done.stdout)["mixes"])
     whole(w, "1.0.1")
+
+
+def test_mixes_of_two_recipes_are_patched_apart(world: Callable[..., World]) -> None:
+    """Nobody's documents are forgotten because another mix was named first."""
+    w = world()
+    other = w.out / "other-20pct" / "1.0.0"
+    shutil.copytree(w.out / "tiny-20pct" / "1.0.0", other)
+    facts = json.loads((other / "manifest.json").read_bytes())
+    text = facts["origin"]["recipe"]["text"] + "\n"
+    facts["origin"]["recipe"].update(text=text, sha256=recount._sha(text.encode()))
+    seal(other, facts)
+    with pytest.raises(UsageError, match="not of one recipe"):
+        w.remove(["a"], mixes=[w.mix(), open_mix(other)], close=True)
 
 
 def test_versions_count_up() -> None:
