@@ -177,7 +177,7 @@ def test_the_command_mends_and_prints(tmp_path: Path) -> None:
     """`curate use` says on stderr what it made again, and on stdout only the configuration."""
     mix = make(tmp_path)
     lose(mix, ("bin",))
-    arguments = ["tiny@1.0.0", "--mixes", str(tmp_path / "mixes"), "--trainer", "megatron"]
+    arguments = ["tiny@1.0.0", "--out", str(tmp_path / "mixes"), "--trainer", "megatron"]
     done = CliRunner().invoke(command.command, [*arguments, "--sequence-length", "32"])
     told: dict[str, Any] = json.loads(
         CliRunner().invoke(command.command, [*arguments, "--json"]).stdout

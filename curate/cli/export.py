@@ -39,6 +39,7 @@ LAYOUTS = (
     "--mixes",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("mixes"),
+    envvar="CURATE_OUT",
     show_default=True,
     help="Where mix@version is looked up.",
 )

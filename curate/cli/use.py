@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from curate.cli.options import json_option
+from curate.cli.options import json_option, out_option
 
 TRAINERS = (
     "olmo-core",
@@ -61,13 +61,7 @@ TRAINERS = (
     show_default=True,
     help="How a shard gets back a name that is missing.",
 )
-@click.option(
-    "--mixes",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("mixes"),
-    show_default=True,
-    help="Where mix@version is looked up.",
-)
+@out_option
 @json_option
 def command(
     manifest: str,
@@ -77,7 +71,7 @@ def command(
     export: Path | None,
     links: Path | None,
     link: str,
-    mixes: Path,
+    out: Path,
     as_json: bool,
 ) -> None:
     """
@@ -92,7 +86,7 @@ def command(
     from curate.shards.mend import mend
     from curate.shards.trainers import configuration
 
-    mix = Mix.open(manifest, mixes)
+    mix = Mix.open(manifest, out)
     made = mend(mix, link)
     for name in made:
         console.note(f"made again: {name}")
