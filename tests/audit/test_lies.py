@@ -140,6 +140,18 @@ ALONE: list[tuple[dict[tuple[str | int, ...], Any], str]] = [
     ({("origin", "components", "clean", "source"): "nowhere"}, "content.components.clean"),
     ({("origin", "sources", "pages", "n_read"): 3}, "origin.sources.pages"),
     ({("origin", "sources", "pages", "n_empty"): 99}, "origin.sources.pages"),
+    (
+        {
+            ("origin", "sources", "extra"): {
+                "reader": "none",
+                "n_read": 0,
+                "n_superseded": 0,
+                "n_held_out": 0,
+                "n_empty": 1,
+            }
+        },
+        "origin.sources.extra",
+    ),
     ({("origin", "inputs", 0, "source"): "nowhere"}, "origin.sources.board"),
 ]
 

@@ -208,6 +208,17 @@ def test_two_shards_that_changed_places_are_found(make: Mix) -> None:
     assert {f"shards/{first.name}", f"shards/{second.name}"} <= found
 
 
+def test_a_changed_byte_is_a_digest_and_nothing_else(make: Mix) -> None:
+    """Size, name and links are right; only reading tells."""
+    folder = make(how="copy")
+    path = folder / "spans.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
+
+    assert set() == kinds(folder)
+    assert {"digest"} == kinds(folder, read_data=True)
+
+
 def test_a_changed_line_of_the_sums_is_not_the_files_fault(make: Mix) -> None:
     """The manifest holds a digest of the sums: it tells which of the two was changed."""
     folder = make()
