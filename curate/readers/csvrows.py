@@ -220,7 +220,8 @@ def _read(records: list[bytes], n_fields: int, dialect: str) -> "pl.DataFrame | 
     # A first record of our own: polars decompresses what begins with a magic number ("x^", say).
     data = b"\n".join([b"0" + b"," * (n_fields - 1), *records, b""])
     try:
-        text = pl.Series([data], dtype=pl.Binary).cast(pl.String)
+        # Of two, since polars takes a single value for a scalar and copies it at every turn.
+        text = pl.Series([data, b""], dtype=pl.Binary).cast(pl.String)
         if dialect == ESCAPED:
             # One pass from left to right, MySQL's escapes as RFC 4180 has them.
             text = text.str.replace_many(

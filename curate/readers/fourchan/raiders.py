@@ -77,7 +77,8 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
     start, between = style
     data = lines.data if lines.data.endswith(b"\n") else lines.data + b"\n"
     try:
-        whole = pl.Series([data], dtype=pl.Binary).cast(pl.String)
+        # Of two, since polars takes a single value for a scalar and copies it at every turn.
+        whole = pl.Series([data, b""], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.PolarsError:
         return None  # not UTF-8
     undone = whole.str.replace_many(
