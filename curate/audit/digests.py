@@ -97,14 +97,14 @@ def _sums_is_to_blame(
     The names whose line, not whose bytes, was changed.
 
     The manifest holds a digest of SHA256SUMS: where the digests as computed restore it, the files
-    are whole and the lines are not.
+    are whole and the lines are not. Of its own line the manifest says nothing: either may be wrong.
     """
     if mix is None:
         return set()
     restored = {**listing.sums, **{name: found[name] for name in wrong}}
     if sums.without_manifest(restored) != mix.manifest["files"]["sums_sha256"]:
         return set()
-    return wrong
+    return wrong - {sums.MANIFEST}
 
 
 def n_threads() -> int:

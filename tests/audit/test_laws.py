@@ -1,5 +1,6 @@
 """Mixes of every shape are whole; schedules agree with a second reading in exact fractions."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from curate.audit.findings import Finding
 from curate.audit.rank import ranks
 from curate.audit.verify import verify
 from tests import recount, tiny_mix
+from tests.audit.conftest import Mix, spans_of
 from tests.audit.damage import everything
 from tests.tiny_files import seal, write_spans
 from tests.tiny_manifest import Document, Span, due, frac, lines
@@ -195,8 +197,6 @@ def test_clauses_mean_what_recipes_mean(tmp_path: Path, where: str, n: int | Non
 
 def test_a_mix_with_what_its_hold_out_holds_is_found(tmp_path: Path) -> None:
     """A thread may not be held out and mixed."""
-    import json
-
     held = write(
         tmp_path / "tiny-holdout" / "1", name="tiny-holdout", documents=some_documents()[3:4]
     )
@@ -215,3 +215,44 @@ def test_findings_read_as_lines() -> None:
     found = Finding("size", "shards/a.npy", "", "3 bytes, but its counts imply 4")
 
     assert "size      shards/a.npy: 3 bytes, but its counts imply 4" == found.render()
+
+
+def refilled(folder: Path, **change: Any) -> dict[str, Any]:
+    """A manifest whose log says that the second clean span came for one that went."""
+    row = [r for r in spans_of(folder) if r["component"] == "clean"][1]
+    entry = {
+        "version": "1.0.0",
+        "reason": "test",
+        "mode": "refill",
+        "component": "clean",
+        "epoch": 0,
+        "shard": row["shard"],
+        "start": row["start"],
+        "n_tokens": row["n_tokens"],
+        "removed": "0" * 32,
+        "added": [{"key": row["key"].hex(), "epoch": 0, "n_tokens": row["n_tokens"]}],
+    }
+    facts: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
+    facts["origin"]["removals"] = [{**entry, **change}]
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({}, None),
+        ({"added": []}, "what is there is not what the log says came"),
+        ({"component": "toxic"}, "what is there is not what the log says came"),
+        ({"n_tokens": 7}, "a span lies across the edge of this place"),
+        ({"start": 1}, "a span lies across the edge of this place"),
+    ],
+)
+def test_the_log_of_removals_is_held_against_the_spans(
+    make: Mix, change: dict[str, Any], what: str | None
+) -> None:
+    """Who came, for which component, and from where to where: one word off is found."""
+    folder = make()
+    seal(folder, refilled(folder, **change))
+    found = [f.what for f in verify(folder, semantic=True).findings if f.kind == "removal"]
+
+    assert ([] if what is None else [what]) == found

@@ -1,5 +1,6 @@
 """A verifier is only as good as the damage it was shown: every kind is done here on purpose."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from curate.audit import digests, structure
+from curate.audit.opened import open_mix
 from curate.audit.verify import verify
 from curate.errors import UsageError
 from tests import recount
@@ -289,3 +292,58 @@ def test_the_committed_manifest_must_be_the_mix_s(make: Mix) -> None:
     record.write_bytes(record.read_bytes() + b"\n")
 
     assert (set(), {"record"}) == (same, kinds(folder, record=record))
+
+
+def test_a_file_that_goes_while_it_is_read_is_named(make: Mix) -> None:
+    """Listed, and gone when its turn comes."""
+    folder = make()
+    mix = open_mix(folder)
+    listing = structure.look(folder, mix)
+    (folder / "spans.parquet").unlink()
+    found = digests.digests(folder, ["spans.parquet"], listing, 1, lambda n: None)
+
+    assert [("spans.parquet", "cannot be read")] == [
+        (f.file, f.what) for f in digests.compare(folder, found, listing, mix)
+    ]
+
+
+def test_a_sidecar_that_is_gone_cannot_be_compared(make: Mix) -> None:
+    """Missing by name, and as the answer to what the spans give."""
+    folder = make()
+    path = npy(folder).with_suffix(".idx")
+    path.unlink()
+
+    assert ("sidecar", "cannot be read") in [
+        (f.kind, f.what)
+        for f in verify(folder, semantic=True).findings
+        if f.file.endswith(path.name)
+    ]
+
+
+def test_another_manifest_than_the_sums_name_is_found_by_reading(make: Mix) -> None:
+    """A manifest that holds in itself, put in the place of the one that was sealed."""
+    folder = make()
+    sums = (folder / "SHA256SUMS").read_bytes()
+    other = manifest_of(folder)
+    other["origin"]["tool"]["version"] = "9"
+    seal(folder, other)
+    (folder / "SHA256SUMS").write_bytes(sums)
+
+    assert [
+        ("SHA256SUMS", "is not the digest of manifest.json"),
+        ("manifest.json", "is not the manifest that SHA256SUMS was closed over"),
+    ] == [(f.file, f.what) for f in verify(folder, read_data=True).findings]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"model": {"vocab": {"a": "x"}}}'])
+def test_a_tokenizer_that_is_none_is_named(make: Mix, text: str) -> None:
+    """Its digest is the manifest's: only opening it tells."""
+    folder = make()
+    (folder / "tokenizer.json").write_text(text)
+    lie = manifest_of(folder)
+    lie["content"]["tokenizer"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    seal(folder, lie)
+
+    assert ("tokenizer", "tokenizer.json is not a tokenizer") in [
+        (f.kind, f.what) for f in verify(folder, semantic=True).findings
+    ]
