@@ -70,9 +70,11 @@ class Deviation:
         found: list[tuple[Fraction, int, int]] = []
         for i, total in enumerate(self.totals.tolist()):
             own = self._taken[i] + np.cumsum(np.where(components == i, lengths, 0))
-            if self.bends is None:
+            if total in (0, self.total):
+                pass  # none, or alone: never off
+            elif self.bends is None:
                 found += self._candidates(i, total, ends, own)
-            elif total:
+            else:
                 found += self._bent(i, self.bends[i], ends, own)
             self._taken[i] = own[-1]
         for value, at, i in found:

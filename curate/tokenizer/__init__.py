@@ -129,7 +129,10 @@ def from_bytes(
 ) -> Tokenizer:
     """A tokenizer from the bytes of its `tokenizer.json`; see `load`."""
     _refuse_random(data, name)
-    plain = _encoder(_text(data, name), name)
+    try:
+        plain = _encoder(_text(data, name))
+    except Exception as error:  # the Rust side raises bare Exception
+        raise InputError(f"tokenizer {name} cannot be read: {error}") from error
     vocabulary: dict[str, int] = plain.get_vocab(with_added_tokens=True)
     if not vocabulary:
         raise InputError(f"tokenizer {name} has no vocabulary")
@@ -309,13 +312,10 @@ def _engine_json(data: bytes, *tokens: str | None) -> str:
 
 
 @lru_cache(maxsize=8)
-def _encoder(text: str, name: str = "") -> "tokenizers.Tokenizer":
+def _encoder(text: str) -> "tokenizers.Tokenizer":
     import tokenizers
 
-    try:
-        encoder = tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # the Rust side raises bare Exception
-        raise InputError(f"tokenizer {name} cannot be read: {error}") from error
+    encoder = tokenizers.Tokenizer.from_str(text)
     encoder.no_truncation()
     encoder.no_padding()
     encoder.encode_special_tokens = True
