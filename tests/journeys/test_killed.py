@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import zstandard
 
 from curate import files
@@ -139,6 +140,7 @@ def assert_nothing_half(folder: Path, expected: dict[str, bytes]) -> None:
         } == walk.every_file(manifest.parent)
 
 
+@pytest.mark.timeout(1500)
 def test_killed_at_every_write(tmp_path: Path) -> None:
     """
     SIGKILL before each disk operation of a build: every mix there is whole, and a second run ends
@@ -162,6 +164,7 @@ def test_killed_at_every_write(tmp_path: Path) -> None:
         assert n_operations == len(list(pool.map(kill_and_go_on, range(n_operations))))
 
 
+@pytest.mark.timeout(1500)
 def test_killed_at_random_moments(tmp_path: Path, scale: int) -> None:
     """SIGKILL to the whole process group of a two-worker build at 30 random moments."""
     folder = tiny(tmp_path / "work", RECIPE + MORE)
