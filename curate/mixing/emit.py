@@ -95,7 +95,7 @@ def write_spans(
         waiting.all().sink_parquet(
             temporary,
             compression="zstd",
-            compression_level=3,
+            compression_level=1,
             statistics=True,
             row_group_size=ROW_GROUP,
         )

@@ -115,7 +115,7 @@ def write(
             register_io_source(source, schema=schema).sink_parquet(
                 temporary,
                 compression="zstd",
-                compression_level=3,
+                compression_level=1,
                 row_group_size=row_group,
                 statistics=True,
                 maintain_order=True,

@@ -60,7 +60,7 @@ def _purge_part(root: Path, part: Path, wanted: Wanted) -> int:
             files.remove(made)
     with files.replacing(part) as temporary:
         pl.read_parquet(part, glob=False).filter(~gone).write_parquet(
-            temporary, compression="zstd", compression_level=3, row_group_size=65_536
+            temporary, compression="zstd", compression_level=1, row_group_size=65_536
         )
     return int(gone.sum())
 

@@ -101,7 +101,7 @@ def write_part(
     """Write `<out>/<part>.parquet` and return the facts for its receipt."""
     with files.replacing(out / f"{part}.parquet") as temporary:
         table.write_parquet(
-            temporary, compression="zstd", compression_level=3, row_group_size=GROUP_ROWS
+            temporary, compression="zstd", compression_level=1, row_group_size=GROUP_ROWS
         )
     return {
         "n_documents": table.height,

@@ -132,7 +132,7 @@ def _write(
             progress(batch.frame.height)
     with files.replacing(out / f"{part}.parquet") as temporary:
         pl.concat(tables).write_parquet(
-            temporary, compression="zstd", compression_level=3, row_group_size=1 << 17
+            temporary, compression="zstd", compression_level=1, row_group_size=1 << 17
         )
     return {
         "n_documents": counts.n_documents,
