@@ -171,10 +171,10 @@ _ORIGIN = _open(
                 {
                     "name": TEXT,
                     "sha256": DIGEST,
-                    "date": TEXT,
                     "n_entries": COUNT,
                     "n_matches": COUNT,
-                }
+                },
+                {"version": VERSION, "date": TEXT},
             )
         ),
         "removals": _list_or_table(OPEN),

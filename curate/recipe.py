@@ -174,18 +174,19 @@ def _tokenizer(top: Table) -> TokenizerDecl:
 
 
 def _source(table: Table) -> SourceDecl:
-    known = ("reader", "files", "license")
+    known = ("reader", "files", "license", "terms")
     return SourceDecl(
         name=table.keys[-1],
         reader=table.string("reader", hint='Add: reader = "c4" (or "4chan", "jsonl", …)'),
         files=table.strings("files"),
         license=table.string("license", hint='Add: license = "ODC-BY-1.0" (or "unknown")'),
+        terms=table.string("terms") if "terms" in table else "",
         options={key: value for key, value in table.data.items() if key not in known},
     )
 
 
 def _mix(table: Table) -> MixDecl:
-    table.only("tokens", "shard_tokens", "layout", "overlap")
+    table.only("tokens", "shard_tokens", "layout", "overlap", "dropped")
     return MixDecl(
         tokens=table.whole("tokens") if "tokens" in table else None,
         shard_tokens=(
@@ -195,6 +196,7 @@ def _mix(table: Table) -> MixDecl:
         ),
         layout=table.choice("layout", LAYOUTS),
         overlap=table.choice("overlap", OVERLAPS),
+        dropped=table.flag("dropped"),
     )
 
 

@@ -40,13 +40,18 @@ class TokenizerDecl:
 
 @dataclass(frozen=True)
 class SourceDecl:
-    """`[source.NAME]`: a reader, its files and their licence; `options` are the reader's."""
+    """
+    `[source.NAME]`: a reader, its files and their licence; `options` are the reader's.
+
+    `terms` are what it may be used for, beyond the licence: a URL or a sentence.
+    """
 
     name: str
     reader: str
     files: tuple[str, ...]
     license: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    terms: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,12 +121,17 @@ class Holdout:
 
 @dataclass(frozen=True)
 class MixDecl:
-    """`[mix]`: the total (if fixed), the size of a shard, the order, what an overlap means."""
+    """
+    `[mix]`: the total (if fixed), the size of a shard, the order, what an overlap means.
+
+    With `dropped` a mix lists the documents that are not in it, and why (docs/format.md §5.8).
+    """
 
     tokens: int | None = None
     shard_tokens: int = 268_435_456
     layout: str = "interleaved"
     overlap: str = "error"
+    dropped: bool = False
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,13 @@ class Table:
             )
         return value
 
+    def flag(self, key: str) -> bool:
+        """True or false; absent: false."""
+        value = self.data.get(key, False)
+        if not isinstance(value, bool):
+            raise self.error(key, f"must be true or false, not {value!r}")
+        return value
+
     def strings(self, key: str) -> tuple[str, ...]:
         """A list of texts that must be there and not be empty."""
         value = self.data.get(key)

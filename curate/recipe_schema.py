@@ -116,6 +116,7 @@ def _source() -> Schema:
         "reader": _text('What reads the files: "c4", "4chan", "jsonl", "parquet", "text", "warc".'),
         "files": _list_of({"type": "string", "minLength": 1}, "Paths, globs or URLs."),
         "license": _text('SPDX identifier of the source, or "unknown".'),
+        "terms": _text("What it may be used for, beyond the licence: a URL or a sentence."),
         "document": _text("4chan: what one document is.", enum=["thread", "post"]),
     }
     required = ("reader", "files", "license")
@@ -227,5 +228,10 @@ def _mix() -> Schema:
                 "What a document of two components is: a mistake, or the first's.",
                 enum=list(OVERLAPS),
             ),
+            "dropped": {
+                "description": "Whether dropped.parquet lists what is not in the mix, and why.",
+                "type": "boolean",
+                "default": False,
+            },
         },
     )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_SPANS = 10_000
 """Spans that are listed; all are counted."""
 
+MAX_PIECES = 1_000
+"""Pieces of a split document that are looked for where nothing tells how many there are."""
+
 
 def find(
     mix: Opened,
@@ -88,13 +91,15 @@ def thread_of(name: str) -> tuple[str, int]:
 
 
 def keys_of(kind: str, name: str) -> list[bytes]:
-    """The keys that are known without the mix."""
-    if kind == "id":
-        return [_key(name) if name.startswith("key:") else key_of(name)]
+    """The keys that are known without the mix: of the document, and of its pieces if it has any."""
     if kind == "thread":
         board, number = thread_of(name)
-        return [key_of(f"4chan:{board}/{number}")]
-    return []
+        name = f"4chan:{board}/{number}"
+    elif kind == "url":
+        return []
+    if name.startswith("key:"):
+        return [_key(name)]
+    return [key_of(name), *(key_of(f"{name}#{k}") for k in range(1, MAX_PIECES + 1))]
 
 
 def group_of(kind: str, name: str) -> bytes | None:

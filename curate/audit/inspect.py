@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.audit.arithmetic import fraction
 from curate.audit.opened import Opened, collected
+from curate.audit.where import columns as columns_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,15 +28,15 @@ def inspect(
     """
     The mix at a glance: the manifest's totals, then for each name in `by` its largest values.
 
-    `by` may also name any column of the spans; `tag` is the score whose bands are shown (the first
-    float column if None). Values beyond the `top` are summed as `(others)`.
+    `by` may also name any column of the spans; `tag` is the score whose bands are shown (if
+    None, `main_score`). Values beyond the `top` are summed as `(others)`.
     """
     import polars as pl
 
     spans = mix.spans()
     columns = spans.collect_schema()
     scores = [name for name, kind in columns.items() if kind.is_float()]
-    tag = tag or (scores[0] if scores else None)
+    tag = tag or main_score(mix, scores)
     wanted = {name: _expression(name, tag, columns) for name in by}
     wanted = {name: expression for name, expression in wanted.items() if expression is not None}
     wanted_columns = spans.select(
@@ -59,6 +60,14 @@ def inspect(
         "tag": tag,
         "tables": {name: _table(table, f"by:{name}", name, top, n_documents) for name in wanted},
     }
+
+
+def main_score(mix: Opened, scores: list[str]) -> str | None:
+    """Of the scores there are, the first that a `where` looks at; else a tagger's; else any."""
+    wheres = [facts.get("where", "") for facts in mix.origin["components"].values()]
+    asked = [name for where in wheres for name in columns_of(where)]
+    wanted = [*asked, "toxicity", *mix.origin["taggers"], *scores]
+    return next((name for name in wanted if name in scores), None)
 
 
 def _expression(name: str, tag: str | None, columns: "pl.Schema") -> "pl.Expr | None":

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.audit import where
+from curate.audit import dropped, where
 from curate.audit.opened import Opened, collected
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
     import polars as pl
-
-DROPPED = "dropped.parquet"
 
 Reason = dict[str, Any]
 
@@ -30,7 +28,9 @@ def left_out(
         found += _in_store(mix, store, keys, group)
     if not found:
         asked = [
-            "the mix has no dropped.parquet" if not _has(mix) else "dropped.parquet has it not"
+            "the mix has no dropped.parquet"
+            if not dropped.has(mix)
+            else "dropped.parquet has it not"
         ]
         asked.append("no store was given (--store)" if store is None else "the store has it not")
         why = f"not in this mix; {', '.join(asked)}"
@@ -39,19 +39,14 @@ def left_out(
     return found
 
 
-def _has(mix: Opened) -> bool:
-    return (mix.folder / DROPPED).is_file() and not (mix.folder / DROPPED).is_symlink()
-
-
 def _dropped(mix: Opened, keys: list[bytes]) -> Iterator[Reason]:
     import polars as pl
 
-    if not _has(mix) or not keys:
+    if not dropped.has(mix) or not keys:
         return
-    rows = pl.scan_parquet(mix.folder / DROPPED, glob=False).filter(
-        pl.col("key").is_in(pl.Series(keys, dtype=pl.Binary).implode())
-    )
-    for component, clause in collected(rows.select("component", "clause")).sort("component").rows():
+    rows = dropped.rows(mix).filter(pl.col("key").is_in(pl.Series(keys, dtype=pl.Binary).implode()))
+    found = collected(rows.select("component", "clause").unique(), dropped.DROPPED)
+    for component, clause in found.sort("component", "clause").rows():
         yield {"stage": "plan", "component": component, "why": clause}
 
 

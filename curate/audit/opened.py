@@ -111,15 +111,15 @@ class Opened:
         return np.memmap(path, dtype=f"<u{self.width}", mode="r")
 
 
-def collected(frame: "pl.LazyFrame") -> "pl.DataFrame":
-    """The rows of a frame over spans.parquet; IntegrityError if the file is damaged."""
+def collected(frame: "pl.LazyFrame", name: str = SPANS) -> "pl.DataFrame":
+    """The rows of a frame over a table of the mix; IntegrityError if the file is damaged."""
     import polars as pl
 
     try:
         return frame.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise IntegrityError(
-            f"{SPANS} cannot be read",
+            f"{name} cannot be read",
             details=[type(error).__name__],
             hint="Run curate verify --all to see what is damaged.",
         ) from None

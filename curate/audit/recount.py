@@ -8,7 +8,7 @@ need, shares the shards out to threads and says what could not be asked.
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from curate.audit import counts, decode, laws, sidecars, texts, tiling, where
+from curate.audit import counts, decode, dropped, laws, sidecars, texts, tiling, where
 from curate.audit.findings import Finding, Outcome, Progress
 from curate.audit.left_out import holdout_of
 from curate.audit.opened import COLUMNS, SPANS, Opened, collected
@@ -100,6 +100,9 @@ def _recount(
     audit.findings += laws.check(mix, spans)
     _clauses(mix, spans, audit)
     _holdout(mix, spans, audit)
+    if dropped.has(mix):
+        audit.findings += dropped.check(mix, spans)
+        audit.checked.append(f"{dropped.DROPPED}: its counts are the manifest's")
     edges = [spans["shard"].search_sorted(n) for n in range(len(mix.shards) + 1)]
     decodes = vocabulary is not None and vocabulary.byte_level
 

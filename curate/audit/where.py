@@ -72,6 +72,14 @@ def unreadable(where: str, columns: list[str]) -> list[str]:
     ]
 
 
+def columns(where: str) -> list[str]:
+    """The columns that a `where` looks at, in order; none if it cannot be parsed."""
+    try:
+        return [name for clause in parse(where) for name in names(clause.tree)]
+    except WhereError:
+        return []
+
+
 def first_breach(where: str, row: "pl.DataFrame") -> str:
     """The first clause that a table of one row does not satisfy; empty if it satisfies all."""
     broken = breaches(where, row)

@@ -19,7 +19,7 @@ from curate.cli.options import json_option, out_option
     help="Tables to show: component, source, band, place, year, language, license, length, or any "
     "column of spans.parquet. Repeat for several; all of the named ones by default.",
 )
-@click.option("--tag", help="The score that `band` is about; the first one by default.")
+@click.option("--tag", help="The score that `band` is about.  [default: what a `where` asks]")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Rows a table.")
 @out_option
 @json_option

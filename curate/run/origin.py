@@ -12,12 +12,16 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from curate import __version__, lock, mixing, readers, shards, taggers, tokens
-from curate.fingerprint import digest
+from curate.fingerprint import canonical, digest
+from curate.run import removals
 from curate.run.job import Job
 from curate.store import read_receipt
 
 DECISIVE_LIBRARIES = ("fastokens", "fasttext-community", "tokenizers")
 """Libraries whose version can change ids or scores; others only move bytes."""
+
+NOT_CHECKED = ("AdvBench", "Civil Comments", "MMLU", "Paloma", "RealToxicityPrompts", "ToxiGen")
+"""What mixes like these are measured with. No stage looks for their items, and a mix says so."""
 
 
 def origin_of(
@@ -52,7 +56,24 @@ def origin_of(
         "components": {part["name"]: _component(part) for part in arm["components"]},
         "taggers": {name: _tagger(job, name) for name in job.taggers},
         "tokenizer": dict(job.lock.tokenizer),
+        "evaluations": {"checked": [], "not_checked": list(NOT_CHECKED)},
+        **_opt_outs(job, plan),
     }
+
+
+def _opt_outs(job: Job, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The list of removals that this version had to leave out, and what it found of it."""
+    entries = removals.applied(job.recipe.path, job.recipe.version)
+    if not entries:
+        return {}
+    listed = {
+        "name": removals.path_of(job.recipe.path).name,
+        "sha256": removals.digest_of(entry.digest for entry in entries),
+        "version": removals.newest(entries),
+        "n_entries": len(entries),
+        "n_matches": sum(source.get("n_removed", 0) for source in plan["sources"].values()),
+    }
+    return {"opt_outs": [listed]}
 
 
 def _source(job: Job, name: str, counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,8 +84,9 @@ def _source(job: Job, name: str, counts: Mapping[str, Any]) -> dict[str, Any]:
         "license": told.license,
         "options": {k: v for k, v in job.readers[name].items() if v is not None},
     }
+    terms = {"terms": told.terms} if told.terms else {}
     period = _period(job, name)
-    return {**facts, "period": period} if period else facts
+    return {**facts, **terms, **({"period": period} if period else {})}
 
 
 def _period(job: Job, source: str) -> dict[str, str] | None:
@@ -130,7 +152,37 @@ def _tagger(job: Job, name: str) -> dict[str, Any]:
                 state = columns.setdefault(column, hashlib.sha256())
                 state.update(f"{source}/{part}:{facts['digest']}\n".encode())
     return {
-        "declared": {k: v for k, v in job.taggers[name].items() if v is not None},
+        "declared": _brief(job.taggers[name]),
         "models": taggers.models(job.taggers[name]),
         "columns": {column: {"digest": state.hexdigest()} for column, state in columns.items()},
+        **_promises(job.taggers[name]),
     }
+
+
+def _brief(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """A declaration with lists of words by digest: they may be long, and worse."""
+    found = {k: v for k, v in declared.items() if v is not None and k not in ("words", "cheap")}
+    if "words" in declared:
+        words = declared["words"]
+        found["list"] = {"sha256": digest(canonical(words)), "n_entries": len(words)}
+    if "cheap" in declared:
+        found["cheap"] = _brief(declared["cheap"])
+    return found
+
+
+def _promises(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """How exactly a tagger's columns come again, and the golden scores its model was held to."""
+    from curate.taggers import shelf
+    from curate.taggers.probe import TOLERANCE
+
+    if "model" not in declared:
+        return {"determinism": "exact"}
+    card = shelf.card(shelf.place(declared))
+    apart = TOLERANCE[declared.get("precision", "fp32")]
+    said = card.get("determinism", f"exact on one machine; within {apart:g} on another")
+    golden = card.get("golden", [])
+    if not golden:
+        return {"determinism": said}
+    # A model is opened only once it has given these scores again (taggers/probe.py).
+    test = {"sha256": digest(canonical(golden)), "n_texts": len(golden), "passed": True}
+    return {"determinism": said, "self_test": test}

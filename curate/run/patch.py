@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.unsignedinteger[Any]]
 
 SPANS = "spans.parquet"
-CARRIED = ("tokenizer.json", "dropped.parquet")
-"""Files that a patch does not change; tables of long lists and exports are made anew."""
+CARRIED = ("tokenizer.json",)
+"""Files that a patch does not change; tables of lists and exports are made anew."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from curate.audit.opened import Opened
 
+DROPPED = "dropped.parquet"
+UNUSED = "[unused]"
 REMOVED = "[removed]"
 """The clause under which documents that were taken down are counted as dropped."""
 
@@ -74,6 +76,23 @@ def origin_of(
         dropped[REMOVED] = dropped.get(REMOVED, 0) + len(went)
         facts["dropped"] = [{"clause": c, "n_documents": n} for c, n in dropped.items()]
     return origin
+
+
+def dropped_of(mix: "Opened", spans: "pl.DataFrame", lost: Lost) -> "pl.DataFrame | None":
+    """
+    The dropped.parquet of the next version, whose spans are given; None if a mix has no such list.
+
+    What came is no longer unused; what was taken down is not listed under any reason.
+    """
+    import polars as pl
+
+    path = mix.folder / DROPPED
+    if not path.is_file():
+        return None
+    gone = pl.Series([key for went in lost.values() for key in went], dtype=pl.Binary)
+    came = spans.select("key", "component", clause=pl.lit(UNUSED)).unique()
+    kept = pl.read_parquet(path).filter(~pl.col("key").is_in(gone.implode()))
+    return kept.join(came, on=["key", "component", "clause"], how="anti", maintain_order="left")
 
 
 def with_amounts(content: dict[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ which is never committed, so that the list does not say what was taken down:
     (True, False)
 """
 
+import functools
 import hashlib
 import hmac
 import os
@@ -118,6 +119,11 @@ def later(version: str, than: str) -> bool:
     return order(version) > order(than)
 
 
+def digest_of(entries: Iterable[str]) -> str:
+    """sha256 of keyed digests, sorted and back to back."""
+    return hashlib.sha256("".join(sorted(entries)).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Matcher:
     """Recognises what was taken down before a version."""
@@ -144,8 +150,17 @@ class Matcher:
     @property
     def digest(self) -> str:
         """A fingerprint of what is recognised, for a plan's name; "" of nothing."""
-        every = sorted([*self.ids, *self.texts])
-        return hashlib.sha256("".join(every).encode()).hexdigest() if every else ""
+        return digest_of([*self.ids, *self.texts]) if self else ""
+
+
+def applied(recipe: Path, version: str) -> list[Entry]:
+    """What was taken down before a version: builds of it leave these out."""
+    return [entry for entry in read(path_of(recipe)) if later(version, entry.after)]
+
+
+def newest(entries: Iterable[Entry]) -> str:
+    """The last version that something was taken out of."""
+    return functools.reduce(lambda a, b: b if later(b, a) else a, (e.after for e in entries))
 
 
 def matcher(recipe: Path, version: str, secret: Path, *, patch: bool = False) -> Matcher:
@@ -155,11 +170,9 @@ def matcher(recipe: Path, version: str, secret: Path, *, patch: bool = False) ->
     With `patch` what must not come back when this version is patched: its own removals as well.
     UsageError if there is something to leave out and no key to recognise it by.
     """
-    entries = [
-        entry
-        for entry in read(path_of(recipe))
-        if later(version, entry.after) or (patch and version == entry.after)
-    ]
+    entries = applied(recipe, version)
+    if patch:
+        entries += [entry for entry in read(path_of(recipe)) if version == entry.after]
     if not entries:
         return Matcher(b"", frozenset(), frozenset())
     return Matcher(

@@ -19,7 +19,16 @@ from curate.errors import IntegrityError, UsageError
 from curate.fingerprint import canonical
 from curate.run import places, removals
 from curate.run.patch import SPANS, Replacement, patch
-from curate.run.patched import deviation_of, log_of, lost_of, origin_of, with_amounts
+from curate.run.patched import (
+    DROPPED,
+    deviation_of,
+    dropped_of,
+    log_of,
+    lost_of,
+    origin_of,
+    with_amounts,
+)
+from curate.run.seal import seal
 from curate.run.substitutes import WORK, Banned, Piece, Slot, fill, written
 
 if TYPE_CHECKING:
@@ -165,10 +174,17 @@ def _stage(
             mix, rows, added, version=version, reason=request.reason, close=close, secret=key
         )
         origin = origin_of(mix, content, lost, log)
-        spans = pl.read_parquet(staging / SPANS, columns=list(WHERE_COLUMNS))
+        spans = pl.read_parquet(staging / SPANS, columns=["key", *WHERE_COLUMNS])
+        _list_dropped(staging, dropped_of(mix, spans, lost))
         content["largest_deviation"] = deviation_of(mix, content, spans, log)
         content = with_amounts(content, origin)
-        made = _seal(staging, mix.manifest["name"], version, content, origin)
+        made = seal(
+            staging,
+            name=mix.manifest["name"],
+            version=version,
+            content=content,
+            origin=origin,
+        )
         there = mix.folder.resolve().parent / version
         if there.exists() and manifest.load(there)["id"] != made["id"]:
             raise _taken(there)
@@ -257,25 +273,12 @@ def _staging(mix: "Opened", version: str) -> Path:
     return mix.folder.resolve().parent / f"{files.TEMPORARY_PREFIX}{version}"
 
 
-def _seal(
-    staging: Path, name: str, version: str, content: dict[str, Any], origin: dict[str, Any]
-) -> dict[str, Any]:
-    """Write tables of long lists, SHA256SUMS and, last, the manifest."""
-    from curate import shards
-
-    content, origin, tables = manifest.shorten(content, origin)
-    for table, rows in tables.items():
-        with files.replacing(staging / table) as temporary:
-            rows.write_parquet(temporary)
-    shard_list = {"shards": manifest.listed(content["shards"], staging)}
-    sums = shards.sums(staging, shard_list)
-    made = manifest.build(
-        name=name, version=version, content=content, origin=origin, files=sums.facts
-    )
-    data = manifest.to_bytes(made)
-    files.write_bytes(staging / "SHA256SUMS", sums.text(data))
-    files.write_bytes(staging / manifest.FILE_NAME, data)
-    return made
+def _list_dropped(staging: Path, table: "pl.DataFrame | None") -> None:
+    if table is not None:
+        with files.replacing(staging / DROPPED) as temporary:
+            table.write_parquet(
+                temporary, compression="zstd", compression_level=3, row_group_size=131_072
+            )
 
 
 def _place(

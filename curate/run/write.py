@@ -7,20 +7,49 @@ never replaced.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate import files, manifest, shards
+from curate import files, manifest, mixing, shards
 from curate.errors import IntegrityError
-from curate.run import events
+from curate.recipe import Recipe
+from curate.run import events, removals
 from curate.run.estimates import Scored, estimates_of, scored_by
 from curate.run.executors import LocalExecutor, Step
 from curate.run.job import Job
 from curate.run.order import Order, manifest_id, mix_names
 from curate.run.origin import origin_of
+from curate.run.seal import seal
 from curate.run.stages import Progress
 from curate.store import Part, read_receipt, write_receipt
 from curate.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What is needed to list the documents that are not in a mix: what the plan was made from."""
+
+    recipe: Recipe
+    parts: Mapping[str, Sequence[Part]]
+    bos: bool
+    removed: removals.Matcher
+
+    def write(self, staging: Path, *, plan: Path, stem: str) -> None:
+        """Write dropped.parquet (docs/format.md §5.8)."""
+        table = mixing.dropped(
+            self.recipe,
+            self.parts,
+            plan=plan,
+            stem=stem,
+            bos=self.bos,
+            work=staging / f"{files.TEMPORARY_PREFIX}dropped",
+            removed=self.removed.matches if self.removed else None,
+        )
+        with files.replacing(staging / "dropped.parquet") as temporary:
+            table.write_parquet(
+                temporary, compression="zstd", compression_level=3, row_group_size=131_072
+            )
 
 
 class WriteMix(Step):
@@ -37,6 +66,7 @@ class WriteMix(Step):
         options: Mapping[str, Any],
         link: str,
         scored: Sequence[Scored],
+        dropped: "Dropped | None" = None,
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -46,6 +76,7 @@ class WriteMix(Step):
         self.options = dict(options)
         self.link = link
         self.scored = list(scored)
+        self.dropped = dropped
         self.arms: list[dict[str, Any]] = []
 
     def run_task(self, rank: int, progress: Progress) -> None:
@@ -67,19 +98,16 @@ class WriteMix(Step):
             progress=progress,
             **{**self.options, "seed": arm["facts"]["seed"]},
         )
-        seed = content["seed"]
-        sums = shards.sums(staging, content)
-        made = manifest.build(
+        if self.dropped is not None:
+            self.dropped.write(staging, plan=self.plan, stem=arm["stem"])
+        seal(
+            staging,
             name=arm["mix"],
             version=arm["version"],
             content=content,
             origin=arm["origin"],
-            files=sums.facts,
-            estimates=estimates_of(staging / "spans.parquet", self.scored, seed=seed) or None,
+            estimates=estimates_of(staging / "spans.parquet", self.scored, seed=content["seed"]),
         )
-        data = manifest.to_bytes(made)
-        files.write_bytes(staging / "SHA256SUMS", sums.text(data))
-        files.write_bytes(staging / "manifest.json", data)
 
 
 def write_mixes(
@@ -95,15 +123,16 @@ def write_mixes(
     missing = [arm for arm in arms if not _is_written(folder, arm, places[arm["mix"]])]
     total = sum(arm["facts"]["n_tokens"] for arm in missing)
     listen(events.Started("write", total, " tokens", len(missing), len(arms) - len(missing)))
-    parts = [part for source in sorted(job.recipe.sources) for part in job.parts(source)]
+    parts = {source: job.parts(source) for source in sorted(job.recipe.sources)}
     step = WriteMix(
         folder,
-        parts,
+        [part for found in parts.values() for part in found],
         job.tokenizer,
         {source.name: source.license for source in job.recipe.sources.values()},
         {"layout": facts["layout"]},
         order.link,
         scored_by(job),
+        _dropped(job, parts) if job.recipe.mix.dropped else None,
     )
     by_source = facts["layout"] == "by-source"
     for arm in missing:
@@ -136,6 +165,12 @@ def write_mixes(
     for arm in arms:
         _record(places[arm["mix"]], order.record, arm["mix"], version)
     return places, {mix: str(manifest_id(place)) for mix, place in places.items()}
+
+
+def _dropped(job: Job, parts: Mapping[str, Sequence[Part]]) -> Dropped:
+    secret = job.store.root / removals.KEY_FILE
+    removed = removals.matcher(job.recipe.path, job.recipe.version, secret)
+    return Dropped(job.recipe, parts, job.tokenizer.bos_id is not None, removed)
 
 
 def _arms(job: Job, facts: Mapping[str, Any]) -> list[dict[str, Any]]:

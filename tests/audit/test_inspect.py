@@ -42,3 +42,25 @@ def test_any_column_can_be_a_table_and_others_are_named(mix: Opened) -> None:
     assert "thread" in inspect(mix, by=("thread",))["tables"]
     with pytest.raises(UsageError, match="no column 'colour'"):
         inspect(mix, by=("colour",))
+
+
+@pytest.mark.parametrize(
+    ("where", "tag"),
+    [
+        ({"toxic": "rudeness >= 0.5"}, "rudeness"),
+        ({"clean": "n_bytes > 1 and 0.9 > toxicity"}, "toxicity"),
+        ({}, "toxicity"),
+    ],
+)
+def test_bands_are_of_the_score_that_decides(
+    tmp_path: Path, where: dict[str, str], tag: str
+) -> None:
+    """`age` comes first in the alphabet, but no clause asks for it."""
+    documents = [
+        web("Hi.", 0, age=0.1, rudeness=0.1, toxicity=0.1),
+        thread("Oi!!", 9, age=0.9, rudeness=0.9, toxicity=0.9),
+    ]
+    mix = open_mix(write(tmp_path / "t" / "1", documents=documents, where=where))
+
+    assert tag == inspect(mix)["tag"]
+    assert "age" == inspect(mix, tag="age")["tag"]

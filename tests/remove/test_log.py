@@ -65,7 +65,12 @@ def test_a_later_build_leaves_it_out_and_counts_it(world: Callable[..., World]) 
 
     whole(w, "1.1.0")
     assert some not in w.spans("20pct", "1.1.0")["id"].to_list()
-    assert 1 == w.mix("20pct", "1.1.0").origin["sources"]["web"]["n_removed"]
+    origin = w.mix("20pct", "1.1.0").origin
+    assert 1 == origin["sources"]["web"]["n_removed"]
+    [told] = origin["opt_outs"]
+    assert ("tiny.removals", "1.0.0", 2, 1) == (
+        told["name"], told["version"], told["n_entries"], told["n_matches"]
+    )  # fmt: skip
 
 
 def test_what_was_taken_down_does_not_come_back(world: Callable[..., World]) -> None:

@@ -45,6 +45,7 @@ toxic.share = [0, 0.1, 0.2]
 tokens = 100
 [mix]
 shard_tokens = 700
+dropped = true
 """
 
 WORDS = (
