@@ -38,7 +38,7 @@ from curate.errors import (
 CHUNK = 1 << 20
 """Compressed bytes read at a time."""
 
-MAX_OUTPUT = 8 << 20
+MAX_OUTPUT = 1 << 20
 """Decompressed bytes given at a time by the codecs that can be told so (gzip, bz2, xz)."""
 
 ZSTD_SLICE = 4096
@@ -246,27 +246,6 @@ class _Member(Protocol):
     def rest(self) -> bytes: ...
 
 
-class _GzipMember:
-    def __init__(self) -> None:
-        from isal import isal_zlib
-
-        self.errors: tuple[type[Exception], ...] = (cast(type[Exception], isal_zlib.IsalError),)
-        self._object = isal_zlib.decompressobj(wbits=31)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            yield self._object.decompress(data, MAX_OUTPUT)
-            data = self._object.unconsumed_tail
-
-    @property
-    def ended(self) -> bool:
-        return bool(self._object.eof)
-
-    @property
-    def rest(self) -> bytes:
-        return bytes(self._object.unused_data)
-
-
 class _ZstdFrame:
     def __init__(self) -> None:
         import zstandard
@@ -292,13 +271,22 @@ class _ZstdFrame:
         return self._rest
 
 
+class _Bounded(Protocol):
+    """What decompressors of gzip, bz2 and xz have in common: they stop after `max_length` bytes."""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
 class _BoundedMember:
-    """bz2 or xz: both of the standard library's objects stop after `max_length` bytes."""
-
-    errors: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, lzma.LZMAError)
-
-    def __init__(self, decompressor: "bz2.BZ2Decompressor | lzma.LZMADecompressor") -> None:
+    def __init__(self, decompressor: _Bounded, *errors: type[Exception]) -> None:
         self._object = decompressor
+        self.errors = errors
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         yield self._object.decompress(data, MAX_OUTPUT)
@@ -314,13 +302,27 @@ class _BoundedMember:
         return self._object.unused_data
 
 
+def _gzip() -> _Member:
+    from isal import igzip_lib
+
+    member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    return _BoundedMember(cast(_Bounded, member), cast(type[Exception], igzip_lib.error))
+
+
+def _bz2() -> _Member:
+    return _BoundedMember(bz2.BZ2Decompressor(), OSError, EOFError, ValueError)
+
+
+def _xz() -> _Member:
+    member = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MAX_WINDOW * 2)
+    return _BoundedMember(member, lzma.LZMAError, EOFError)
+
+
 _MEMBERS: dict[str, Callable[[], _Member]] = {
-    "gzip": _GzipMember,
+    "gzip": _gzip,
     "zstd": _ZstdFrame,
-    "bz2": lambda: _BoundedMember(bz2.BZ2Decompressor()),
-    "xz": lambda: _BoundedMember(
-        lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MAX_WINDOW * 2)
-    ),
+    "bz2": _bz2,
+    "xz": _xz,
 }
 
 

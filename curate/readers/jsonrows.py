@@ -17,6 +17,7 @@ to be lenient, lines are looked at one by one; what comes out is the same either
 Of a key that occurs twice in an object the first counts. Numbers are never taken for text.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -101,21 +102,25 @@ class Lines:
 
 def blocks(stream: Stream, tally: Tally) -> Iterator[Block]:
     """Blocks of lines; a line that is too long is rejected, a byte order mark passed over."""
-    for block in tar.blocks(stream):
-        if block.n_too_long:
-            tally.n_records += 1
-            tally.reject(
-                offset=block.offset,
-                line=block.line,
-                reason="too-long",
-                raw=block.data[:KEPT_OF_TOO_LONG],
-                n_bytes=block.n_too_long,
-            )
-        elif block.line == 1 and block.data.startswith(BYTE_ORDER_MARK):
-            skipped = len(BYTE_ORDER_MARK)
-            yield Block(block.data[skipped:], block.offset + skipped, 1)
-        else:
-            yield block
+    # `map` lets go of a block before the next is read, as a loop would not.
+    return filter(None, map(functools.partial(_checked, tally=tally), tar.blocks(stream)))
+
+
+def _checked(block: Block, tally: Tally) -> Block | None:
+    if block.n_too_long:
+        tally.n_records += 1
+        tally.reject(
+            offset=block.offset,
+            line=block.line,
+            reason="too-long",
+            raw=block.data[:KEPT_OF_TOO_LONG],
+            n_bytes=block.n_too_long,
+        )
+        return None
+    if block.line == 1 and block.data.startswith(BYTE_ORDER_MARK):
+        skipped = len(BYTE_ORDER_MARK)
+        return Block(block.data[skipped:], block.offset + skipped, 1)
+    return block
 
 
 def rows_of(lines: Lines, schema: "Schema", stream: Stream, tally: Tally) -> "pl.DataFrame":

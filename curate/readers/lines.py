@@ -43,42 +43,72 @@ def blocks_of(
     longest: int = MAX_LINE,
 ) -> Iterator[Block]:
     """Cut `chunks`, whose first byte is byte `offset` of the input, into blocks of whole lines."""
-    data, wanted, more = b"", block + 1, True
+    held: list[bytes] = []  # joined once, when it is known where the block ends
+    n_held = 0
     while True:
-        pieces = [data]
-        n_held = len(data)
-        while more and n_held < wanted:
-            chunk = next(chunks, None)
-            if chunk is None:
-                more = False
-            else:
-                pieces.append(chunk)
-                n_held += len(chunk)
-        data = b"".join(pieces)
-        if not data:
+        while n_held <= block and (chunk := next(chunks, None)) is not None:
+            held.append(chunk)
+            n_held += len(chunk)
+        if not n_held:
             return
-        if n_held <= block:
-            end = n_held  # all that is left
-        else:
-            end = data.rfind(b"\n", 0, block) + 1 or data.find(b"\n", block) + 1
-        if not end and more and n_held <= longest:
-            wanted = min(2 * n_held, longest + 1)
-            continue
-        wanted = block + 1
-        if not end and more:
+        end = n_held if n_held <= block else _last_line_end(held, block)
+        if not end:
+            end = _first_line_end(held, block)
+            while not end and n_held <= longest and (chunk := next(chunks, None)) is not None:
+                held.append(chunk)
+                place = chunk.find(b"\n") + 1
+                end = n_held + place if place else 0
+                n_held += len(chunk)
+        if not end and n_held > longest:
             n_line, rest = _pass_over(chunks, n_held)
-            yield Block(data[:longest], offset, line, n_line)
-            offset, line, data = offset + n_line, line + 1, rest
+            yield Block(b"".join(held)[:longest], offset, line, n_line)
+            offset, line = offset + n_line, line + 1
+            held, n_held = [rest] if rest else [], len(rest)
             continue
         end = end or n_held
         too_long = end > max(block, longest)
-        n_lines = 1 if too_long else int(np.count_nonzero(np.frombuffer(data, np.uint8, end) == 10))
-        # While a block is worked on nothing else is held: a line may take 12 MB.
-        made = Block(data[: longest if too_long else end], offset, line, end if too_long else 0)
-        pieces, data = [], data[end:]
+        data, held = _taken(held, end)
+        n_held -= end
+        n_lines = 1 if too_long else int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
+        made = Block(data[:longest] if too_long else data, offset, line, end if too_long else 0)
         offset, line = offset + end, line + n_lines
+        del data
         yield made
-        del made
+        del made  # a line may take 12 MB, and the next one is about to be read
+
+
+def _last_line_end(held: list[bytes], within: int) -> int:
+    """Bytes up to the last line end among the first `within`; 0 if there is none."""
+    n_before = sum(map(len, held))
+    for chunk in reversed(held):
+        n_before -= len(chunk)
+        if n_before < within and (place := chunk.rfind(b"\n", 0, within - n_before)) >= 0:
+            return n_before + place + 1
+    return 0
+
+
+def _first_line_end(held: list[bytes], after: int) -> int:
+    """Bytes up to the first line end that is not among the first `after`; 0 if there is none."""
+    n_before = 0
+    for chunk in held:
+        if n_before + len(chunk) > after:
+            place = chunk.find(b"\n", max(after - n_before, 0))
+            if place >= 0:
+                return n_before + place + 1
+        n_before += len(chunk)
+    return 0
+
+
+def _taken(held: list[bytes], n: int) -> tuple[bytes, list[bytes]]:
+    """The first n bytes, and what is held after them."""
+    n_before = 0
+    for k, chunk in enumerate(held):
+        if n_before + len(chunk) >= n:
+            rest = [chunk[n - n_before :], *held[k + 1 :]]
+            held[k:] = [chunk[: n - n_before]]
+            return b"".join(held), [piece for piece in rest if piece]
+        n_before += len(chunk)
+    raise ValueError(f"{n:,} bytes are not held")
 
 
 def _pass_over(chunks: Iterator[bytes], n_line: int) -> tuple[int, bytes]:

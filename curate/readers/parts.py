@@ -15,6 +15,7 @@ while its documents are read, a row group at a time.
     {'name': 'c0ffeec0ffeec0ff-00001', 'n_documents': 1, 'n_bytes': 5}
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,8 +102,9 @@ def write(
 
     name = input_sha256[:16]
     schema = {**document.schema(), **extras}
-    whole = (complete(b, extras, input_name=name) for b in batches if b.height)
-    cutter = _Cutter(whole, part_bytes)
+    completed = functools.partial(complete, extras=extras, input_name=name)
+    # `map` lets go of a batch before the next is read, as a loop would not.
+    cutter = _Cutter(map(completed, filter(len, batches)), part_bytes)
     parts: list[dict[str, Any]] = []
     while cutter.more():
         part = store.part_name(input_sha256, len(parts))
@@ -132,6 +134,8 @@ class _Cutter:
         self._part_bytes = part_bytes
         self._held: list[pl.DataFrame] = []
         self._row_group = 0
+        self._in_group = 0  # bytes of text of the row group that is filling
+        self._full = False
         self.n_documents = 0
         self.n_bytes = 0
 
@@ -141,7 +145,8 @@ class _Cutter:
 
     def start(self) -> int:
         """Begin a part → its rows per row group, such that one holds about GROUP_BYTES of text."""
-        self.n_documents = self.n_bytes = 0
+        self.n_documents = self.n_bytes = self._in_group = 0
+        self._full = False
         self._hold(SAMPLE)
         sizes = np.concatenate([batch["n_bytes"].head(SAMPLE).to_numpy() for batch in self._held])
         sizes = sizes[:SAMPLE].astype(np.int64)
@@ -153,27 +158,28 @@ class _Cutter:
 
     def part(self) -> "Iterator[pl.DataFrame]":
         """The batches of the part that was begun; it ends where it, or a row group, is full."""
-        in_group = 0  # bytes of text of the row group that is filling
-        full = False
-        while not full and self.more():
-            batch = self._held.pop(0)
-            sizes = batch["n_bytes"].to_numpy().astype(np.int64)
-            total = self.n_bytes + np.cumsum(sizes)
-            place = self.n_documents + np.arange(len(sizes))
-            # Bytes since the row group of each document began, itself included.
-            opens = np.flatnonzero(place % self._row_group == 0)
-            since = np.zeros(len(sizes), dtype=np.int64)
-            since[opens] = total[opens] - sizes[opens] - self.n_bytes + in_group
-            held = in_group + np.cumsum(sizes) - np.maximum.accumulate(since)
-            ends = np.flatnonzero((total >= self._part_bytes) | (held >= 2 * GROUP_BYTES))
-            taken = int(ends[0]) + 1 if len(ends) else len(sizes)
-            full = len(ends) > 0
-            if taken < batch.height:
-                self._held.insert(0, batch[taken:])
-            self.n_documents += taken
-            self.n_bytes = int(total[taken - 1])
-            in_group = int(held[taken - 1])
-            yield batch[:taken]
+        while not self._full and self.more():
+            yield self._cut(self._held.pop(0))
+
+    def _cut(self, batch: "pl.DataFrame") -> "pl.DataFrame":
+        """The documents of a batch that belong to this part; the others are held."""
+        sizes = batch["n_bytes"].to_numpy().astype(np.int64)
+        total = self.n_bytes + np.cumsum(sizes)
+        place = self.n_documents + np.arange(len(sizes))
+        # Bytes since the row group of each document began, itself included.
+        opens = np.flatnonzero(place % self._row_group == 0)
+        since = np.zeros(len(sizes), dtype=np.int64)
+        since[opens] = total[opens] - sizes[opens] - self.n_bytes + self._in_group
+        held = self._in_group + np.cumsum(sizes) - np.maximum.accumulate(since)
+        ends = np.flatnonzero((total >= self._part_bytes) | (held >= 2 * GROUP_BYTES))
+        taken = int(ends[0]) + 1 if len(ends) else len(sizes)
+        self._full = len(ends) > 0
+        if taken < batch.height:
+            self._held.insert(0, batch[taken:])
+        self.n_documents += taken
+        self.n_bytes = int(total[taken - 1])
+        self._in_group = int(held[taken - 1])
+        return batch[:taken]
 
     def _hold(self, n: int) -> bool:
         """Hold n documents, or a row group's worth, if so many follow; whether any do."""

@@ -57,13 +57,18 @@ def read(
     if declaration["reader"] == "jsonl":
         paths = {"text": ("text",)} | {r: (key,) for r, key in declaration["columns"].items()}
     kept = {f"jsonl.{name}": name for name in declaration.get("keep", [])}
-    for block in jsonrows.blocks(stream, tally):
+
+    def documents(block: Block) -> "pl.DataFrame":
+        nonlocal paths
         paths = paths or _recognised(block)
         here = paths or {"text": ("text",)}
         lines = jsonrows.Lines.of(block)
         schema = _schema([*(key for keys in here.values() for key in keys), *kept.values()])
-        rows = _rows(jsonrows.rows_of(lines, schema, stream, tally), here, kept, lines, tally)
-        yield pages.documents(rows, tally)
+        table = jsonrows.rows_of(lines, schema, stream, tally)
+        return pages.documents(_rows(table, here, kept, lines, tally), tally)
+
+    # `map` lets go of a block before the next is read, as a loop would not.
+    return map(documents, jsonrows.blocks(stream, tally))
 
 
 def _recognised(block: Block) -> Paths | None:

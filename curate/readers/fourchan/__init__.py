@@ -13,6 +13,7 @@ entry without text are a record either way.
     ('csv', 'parquet')
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -54,8 +55,9 @@ def read(
     streams: Sequence[Stream], declaration: Declaration, tally: Tally
 ) -> "Iterator[pl.DataFrame]":
     """Documents of one dump, or of several whose threads are to be joined."""
-    for table in _tables(streams, declaration, tally):
-        yield threads.documents(table, declaration, tally)
+    made = functools.partial(threads.documents, declaration=declaration, tally=tally)
+    # `map` lets go of a table before the next is read, as a loop would not.
+    return map(made, _tables(streams, declaration, tally))
 
 
 def _tables(
@@ -87,9 +89,12 @@ def _of_one(
     import polars as pl
 
     tally.input = stream.sha256[:16]
-    names = list(posts.schema(declaration))
-    for table in _READERS[chosen](stream, declaration, tally):
-        yield table.select(*names, pl.lit(tally.input).alias("input"))
+    columns_ = [*posts.schema(declaration), pl.lit(tally.input).alias("input")]
+
+    def named(table: "pl.DataFrame") -> "pl.DataFrame":
+        return table.select(columns_)
+
+    yield from map(named, _READERS[chosen](stream, declaration, tally))
 
 
 def form(head: bytes, name: str = "the file") -> str:

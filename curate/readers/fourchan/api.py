@@ -73,9 +73,10 @@ def unfolded(blocks: Iterator[Block]) -> Iterator[Block]:
             # JSON has no line ends inside strings, so that a space for each changes no value.
             yield dataclasses.replace(first, data=first.data.rstrip().replace(b"\n", b" "))
         return
-    yield first
-    if second is not None:
-        yield second
+    begun = [first] if second is None else [first, second]
+    del first, second
+    while begun:
+        yield begun.pop(0)
     yield from blocks
 
 

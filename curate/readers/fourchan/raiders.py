@@ -12,6 +12,7 @@ either end of a line, none between. The parser is the judge of it, since a line 
 anywhere but between its posts leaves brackets that do not match.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,11 @@ _STYLES = (('{"posts": [{"no":', '}, {"no":'), ('{"posts":[{"no":', '},{"no":'))
 def posts(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
     """Tables of posts of a dump with a thread per line."""
     schema = post_schema(declaration)
-    for block in api.unfolded(jsonrows.blocks(stream, tally)):
-        yield _of_block(block, schema, stream, declaration, tally)
+    made = functools.partial(
+        _of_block, schema=schema, stream=stream, declaration=declaration, tally=tally
+    )
+    # `map` lets go of a block before the next is read, as a loop would not.
+    return map(made, api.unfolded(jsonrows.blocks(stream, tally)))
 
 
 def _of_block(
