@@ -66,6 +66,14 @@ def test_init_writes_a_recipe_that_reads(tmp_path: Path) -> None:
     assert isinstance(again.exception, UsageError)
 
 
+def test_init_adds_the_suffix_that_is_missing(tmp_path: Path) -> None:
+    """`curate init my-mix` writes my-mix.toml, under which every later command finds it."""
+    done = CliRunner().invoke(init_command.command, [str(tmp_path / "my-mix"), "--json"])
+
+    assert (0, str(tmp_path / "my-mix.toml")) == (done.exit_code, json.loads(done.output)["recipe"])
+    assert "my-mix" == recipe.load(tmp_path / "my-mix.toml").name
+
+
 def test_what_init_comments_out_reads_too(tmp_path: Path) -> None:
     """Every line that the template offers in a comment is one the reader knows."""
     path = tmp_path / "r.toml"

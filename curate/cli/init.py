@@ -81,7 +81,7 @@ shard_tokens = 67_108_864            # most tokens of one file
 @json_option
 def command(file: Path, name: str | None, force: bool, as_json: bool) -> None:
     """
-    Write a commented recipe to FILE (recipe.toml if left out).
+    Write a commented recipe to FILE (recipe.toml if left out; `.toml` is added to a bare name).
 
     \b
     curate init recipes/my-mix.toml
@@ -91,6 +91,7 @@ def command(file: Path, name: str | None, force: bool, as_json: bool) -> None:
     from curate.errors import UsageError
     from curate.recipe_read import NAME
 
+    file = file if file.suffix else file.with_suffix(".toml")
     chosen = file.stem.lower().replace("_", "-") if name is None else name
     if not NAME.fullmatch(chosen):
         raise UsageError(
