@@ -30,7 +30,13 @@ from curate.errors import UsageError
     metavar="N|all",
     help="Encode the text of N documents again and compare the ids.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws the N of --retokenize.")
+@click.option(
+    "--retag",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Score N documents of the mix, and of each source, again: needs the store.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws what is drawn.")
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -44,12 +50,13 @@ from curate.errors import UsageError
 @click.option(
     "--recipe",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With --rebuild: the recipe; by default recipes/<name>.toml.",
+    help="With --rebuild, --retag: the recipe; by default recipes/<name>.toml.",
 )
 @click.option(
     "--store",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --rebuild: a store whose results may be used; by default all is made again.",
+    help="With --retag: the store, by default store; with --rebuild: a store whose results may be "
+    "used, by default all is made again.",
 )
 @click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="With --rebuild."
@@ -65,6 +72,7 @@ def command(
     semantic: bool,
     everything: bool,
     retokenize: str | None,
+    retag: int | None,
     seed: int,
     record: Path | None,
     rebuild: bool,
@@ -98,6 +106,8 @@ def command(
         record=record,
         progress=lambda what, total: console.bar(what, total, "B"),
     )
+    if retag is not None:
+        report = _retagged(report, folder, recipe, store, retag, seed)
     if rebuild:
         report = _rebuilt(report, folder, recipe, store, workers)
     mark = folder.resolve().parent / f"{report.version}.superseded.json"
@@ -118,9 +128,7 @@ def _rebuilt(
     from curate.run.rebuild import rebuild
 
     mix = open_mix(folder)
-    recipe = recipe or Path("recipes") / f"{mix.origin['recipe']['name']}.toml"
-    if not recipe.is_file():
-        raise UsageError(f"there is no {recipe}", hint="Name the recipe with --recipe.")
+    recipe = _recipe_of(mix, recipe)
     secret = (store or Path("store")) / "removals.key"
     found = rebuild(mix, recipe=recipe, store=store, secret=secret, workers=workers)
     return replace(
@@ -129,6 +137,33 @@ def _rebuilt(
         checked=(*report.checked, f"built again from {recipe}: content_id compared"),
         not_checked=tuple(line for line in report.not_checked if "--rebuild" not in line),
     )
+
+
+def _retagged(
+    report: Any, folder: Path, recipe: Path | None, store: Path | None, n: int, seed: int
+) -> Any:
+    """The report with what scoring again found."""
+    from dataclasses import replace
+
+    from curate.audit.findings import capped
+    from curate.audit.opened import open_mix
+    from curate.run.retag import retag
+
+    mix = open_mix(folder)
+    found = retag(mix, recipe=_recipe_of(mix, recipe), store=store or Path("store"), n=n, seed=seed)
+    return replace(
+        report,
+        findings=(*report.findings, *capped(found.findings)),
+        checked=(*report.checked, *found.checked),
+        not_checked=(*report.not_checked, *found.not_checked),
+    )
+
+
+def _recipe_of(mix: Any, recipe: Path | None) -> Path:
+    recipe = recipe or Path("recipes") / f"{mix.origin['recipe']['name']}.toml"
+    if not recipe.is_file():
+        raise UsageError(f"there is no {recipe}", hint="Name the recipe with --recipe.")
+    return recipe
 
 
 def _subset(text: str | None) -> tuple[int, int]:
