@@ -1,0 +1,149 @@
+"""
+Turn a C4 dump into the least that a build of it can take: each native call alone, nothing between.
+
+    python benchmarks/bound.py --tokenizer tokenizer.json --megabytes 40
+
+The bound is the sum of: decompress, parse JSON, take the digests that the formats ask for, compress
+documents, read them, (whole job) make words and ask fastText, encode, write ids and take their
+sha256, twice: to the pool and to the shards. CPU seconds of one thread, each call's inputs ready in
+memory, models loaded before. `--workers` also says what a second worker brings, in clock time.
+"""
+
+import os
+
+from measure import ONE_THREAD, Cost, run
+
+os.environ.update(ONE_THREAD)  # before the first import that asks how many threads there are
+
+import argparse
+import hashlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from corpus import ROOT, write_c4
+from isal import igzip
+
+from build import RECIPE, TAGGER, WHERE
+
+
+def seconds(work: Callable[[], Any], repeat: int = 3) -> tuple[float, Any]:
+    """Least CPU time of some runs, and what the last one gave."""
+    times = []
+    for _ in range(repeat):
+        began = time.process_time()
+        made = work()
+        times.append(time.process_time() - began)
+    return min(times), made
+
+
+def bound(dump: Path, tokenizer: Path, folder: Path) -> dict[str, float]:
+    """CPU seconds of each native call of a whole job over `dump`, in order."""
+    import fasttext
+
+    from curate.taggers import shelf, words
+    from curate.tokenizer import load
+    from curate.tokens.engines import Fast
+
+    spent: dict[str, float] = {}
+    spent["decompress"], data = seconds(lambda: igzip.open(dump).read())
+    schema = {"text": pl.String(), "url": pl.String(), "timestamp": pl.String()}
+    spent["parse"], table = seconds(lambda: pl.read_ndjson(data, schema=schema))
+    texts = table["text"].to_list()
+    encoded = table["text"].cast(pl.Binary).to_list()
+    spent["digests of texts"], _ = seconds(lambda: [hashlib.sha256(t).digest() for t in encoded])
+    spent["write documents"], _ = seconds(
+        lambda: table.write_parquet(
+            folder / "d", compression="zstd", compression_level=1, row_group_size=4_096
+        )
+    )
+    spent["read documents"], _ = seconds(lambda: pl.read_parquet(folder / "d", columns=["text"]))
+    model = fasttext.load_model(str(shelf.located("builtin:toxicity")))
+    spent["make words"], lines = seconds(lambda: words.normalised(table["text"], "words"))
+    spent["fastText"], _ = seconds(lambda: model.predict(lines, k=2))
+    loaded = load(str(tokenizer), eos="<|endoftext|>")
+    engines = [Fast(loaded) for _ in range(3)]  # they remember words: each meets the texts once
+    spent["encode"], (flat, _) = seconds(lambda: engines.pop().encode(texts))
+    ids = flat.astype(loaded.dtype)
+
+    def written() -> str:
+        ids.tofile(folder / "ids")
+        return hashlib.sha256(ids.view(np.uint8).data).hexdigest()
+
+    once, _ = seconds(written)
+    spent["write ids, twice"] = 2 * once
+    return spent
+
+
+def built(
+    job: str, dumps: str, tokenizer: Path, work: Path, *, workers: int, until: str = "write"
+) -> Cost:
+    """`curate build` of a job up to a stage."""
+    whole = job == "whole"
+    recipe = work / "bench.toml"
+    told = {"tagger": TAGGER if whole else "", "where": WHERE if whole else ""}
+    recipe.write_text(RECIPE.format(tokenizer=tokenizer, dump=dumps, **told))
+    line = ["-m", "curate", "build", recipe, "--workers", workers, "--store", work / "store",
+            "--out", work / "mixes", "--record", work / "manifests", "--until", until]  # fmt: skip
+    return run([sys.executable, *map(str, line)])
+
+
+def main() -> None:
+    """Measure, print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
+    parser.add_argument(
+        "--tokenizer", type=Path, default=ROOT / "curate/models/demo-tokenizer.json"
+    )
+    parser.add_argument("--megabytes", type=int, help="of text; default all there is")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    tokenizer = options.tokenizer.resolve()
+    limit = None if options.megabytes is None else options.megabytes * 1_000_000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        dump = folder / "0.json.gz"
+        n_bytes = write_c4(dump, options.shared, 1, limit)
+        spent = bound(dump, tokenizer, folder)
+        print(f"{n_bytes:,} bytes of text; CPU seconds of each native call alone")
+        for call, cost in spent.items():
+            print(f"{call:<20}{cost:>8.2f}")
+        tagging = spent["make words"] + spent["fastText"]
+        total = sum(spent.values())
+        print(f"\n{'job':<8}{'bound':>8}{'build':>8}{'bound/build':>13}   plan + write of it")
+        for job, least in (("tokens", total - tagging), ("whole", total)):
+            stages = []
+            for until in ("tokenize", "write"):
+                work = folder / "work"
+                work.mkdir()
+                stages.append(built(job, str(dump), tokenizer, work, workers=1, until=until))
+                shutil.rmtree(work)
+            before, after = (cost.cpu_seconds for cost in stages)
+            print(
+                f"{job:<8}{least:>8.2f}{after:>8.2f}{least / after:>12.0%}   "
+                f"{(after - before) / after:.0%}"
+            )
+        for number in range(1, 8):
+            shutil.copy(dump, folder / f"{number}.json.gz")
+            with open(folder / f"{number}.json.gz", "ab") as file:  # a member of its own: one more
+                file.write(igzip.compress(b'{"text":"%d"}\n' % number))
+        print(f"\n8 dumps, whole job{'clock s':>10}")
+        clock = {}
+        for workers in (1, options.workers):
+            work = folder / "work"
+            work.mkdir()
+            dumps = str(folder / "*.json.gz")
+            clock[workers] = built("whole", dumps, tokenizer, work, workers=workers).wall_seconds
+            shutil.rmtree(work)
+            print(f"{workers} worker(s){clock[workers]:>17.1f}")
+        print(f"{clock[1] / clock[options.workers]:.2f} times as fast")
+
+
+if __name__ == "__main__":
+    main()
