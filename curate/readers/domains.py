@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import polars as pl
     from publicsuffixlist import PublicSuffixList
 
-# Scheme, optional user, then the host up to port, path, query or fragment (RFC 3986 §3).
-_HOST = r"^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:\[\]@\s]+)"
+# Scheme, then all up to the path, query or fragment: user, host and port (RFC 3986 §3).
+_AUTHORITY = r"^[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]+)"
+_HOST = re.compile(r"(?:[^@]*@)?([^:\[\]@\s]+)")
 _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 
 
@@ -28,16 +29,18 @@ def registered(urls: "pl.Series") -> "pl.Series":
     """Registered domain of each URL of a String column, null where there is none."""
     import polars as pl
 
-    hosts = urls.str.extract(_HOST).str.to_lowercase().str.strip_chars_end(".")
-    known = hosts.drop_nulls().unique()
-    domains = pl.Series([domain_of(host) for host in known.to_list()], dtype=pl.String)
-    return hosts.replace_strict(known, domains, default=None, return_dtype=pl.String)
+    places = urls.str.extract(_AUTHORITY)
+    known = places.drop_nulls().unique()
+    domains = pl.Series([domain_of(place) for place in known.to_list()], dtype=pl.String)
+    return places.replace_strict(known, domains, default=None, return_dtype=pl.String)
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def domain_of(host: str) -> str | None:
-    """Registered domain of a lower-case host name."""
-    if _IPV4.fullmatch(host):
+def domain_of(authority: str) -> str | None:
+    """Registered domain of `user@host:port`, or of a host alone."""
+    found = _HOST.match(authority)
+    host = found[1].lower().rstrip(".") if found else ""
+    if not host or _IPV4.fullmatch(host):
         return None
     domain: str | None = _suffixes().privatesuffix(host)
     return domain

@@ -49,7 +49,8 @@ CUT_OFF = "cut-off"
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 # polars writes numbers, booleans, lists and objects into String columns as their JSON text.
-_COERCED_START = r"^[-0-9tf{\[]"
+_COERCED_STARTS = [*"-0123456789{["]
+_COERCED_WORDS = ["true", "false"]
 _COERCED = r"^(?:[-0-9.eE+]+|true|false|(?s:\{.*\}|\[.*\]))$"
 
 
@@ -183,16 +184,15 @@ def coerced(table: "pl.DataFrame", texts: Mapping[str, list[str]], lines: Lines)
     `texts` maps String columns of `table` to their path in the line, lists being looked into:
     `{"com": ["posts", "com"]}`.
     """
-    import polars as pl
-
     wrong: set[int] = set()
     for name, path in texts.items():
         # Two steps: looking at one character costs almost nothing, and few texts begin so.
-        near = table.select(name, "row").filter(pl.col(name).str.contains(_COERCED_START))
-        suspects = near.filter(pl.col(name).str.contains(_COERCED))
+        text = table[name]
+        near = (text.str.head(1).is_in(_COERCED_STARTS) | text.is_in(_COERCED_WORDS)).arg_true()
+        suspects = near.filter(text.gather(near).str.contains(_COERCED))
         wrong |= {
             row
-            for row in suspects["row"].unique()
+            for row in table["row"].gather(suspects).unique()
             if not _is_text(orjson.loads(lines.raw(row)), path)
         }
     return sorted(wrong)

@@ -195,13 +195,16 @@ class _Cutter:
 
 
 def _groups(batch: "pl.DataFrame", keys: "pl.Series") -> "pl.Series":
-    """Key of each row's group; hashed once per distinct group."""
+    """Key of each row's group; where groups repeat, hashed once per distinct group."""
     import polars as pl
 
     if "group" not in batch.columns:
         return keys
     groups = batch["group"]
     known = groups.drop_nulls().unique(maintain_order=True)
-    hashed = document.keys(known)
-    found = groups.replace_strict(known, hashed, default=None, return_dtype=pl.Binary)
+    if 2 * len(known) > len(groups):  # pages: looking a hash up takes as long as making it
+        found = document.keys(groups)
+    else:
+        hashed = document.keys(known)
+        found = groups.replace_strict(known, hashed, default=None, return_dtype=pl.Binary)
     return pl.select(pl.coalesce(found, keys)).to_series()

@@ -33,7 +33,7 @@ OPENING = "curate-opening-post"
 """Stands for the key `no` of the first post of a line while lines are undone."""
 
 # (start of a line, between two posts), as json.dumps writes them by default and compactly.
-_STYLES = (('{"posts": [{"no":', '}, {"no":'), ('{"posts":[{"no":', '},{"no":'))
+_STYLES = ((b'{"posts": [{"no":', b'}, {"no":'), (b'{"posts":[{"no":', b'},{"no":'))
 
 
 def posts(stream: Stream, declaration: Declaration, tally: Tally) -> "Iterator[pl.DataFrame]":
@@ -78,19 +78,7 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
     style = next((s for s in _STYLES if _is_in(s, lines)), None)
     if style is None:
         return None
-    start, between = style
-    data = lines.data if lines.data.endswith(b"\n") else lines.data + b"\n"
-    try:
-        # Of two, since polars takes a single value for a scalar and copies it at every turn.
-        whole = pl.Series([data, b""], dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.PolarsError:
-        return None  # not UTF-8
-    undone = whole.str.replace_many(
-        [start, between, "}]}\n"], [f'{{"{OPENING}":', '}\n{"no":', "}\n"]
-    )
-    data = undone.cast(pl.Binary)[0]
-    del whole, undone  # a line may take 12 MB, and each of these as much again
-    found = jsonrows.parsed(data, {OPENING: pl.Int64(), **schema})
+    found = jsonrows.parsed(_post_per_line(lines, *style), {OPENING: pl.Int64(), **schema})
     if found is None or (
         jsonrows.has_nul(found, TEXTS) and jsonrows.has_lone_surrogate(lines.data)
     ):
@@ -108,9 +96,19 @@ def _undone(lines: jsonrows.Lines, schema: "dict[str, Any]") -> "pl.DataFrame | 
     )
 
 
-def _is_in(style: tuple[str, str], lines: jsonrows.Lines) -> bool:
+def _post_per_line(lines: jsonrows.Lines, start: bytes, between: bytes) -> bytes:
+    """Lines of this style with their outer brackets gone and a line end between their posts."""
+    data = memoryview(lines.data)
+    n_start, n_end = len(start), len(b"]}")
+    pieces: list[bytes | memoryview] = []
+    for first, end in zip(lines.starts.tolist(), lines.ends.tolist(), strict=True):
+        pieces += (f'{{"{OPENING}":'.encode(), data[first + n_start : end - n_end], b"\n")
+    return b"".join(pieces).replace(between, b'}\n{"no":')
+
+
+def _is_in(style: tuple[bytes, bytes], lines: jsonrows.Lines) -> bool:
     """Whether every line begins and ends as lines of this style do."""
-    start = style[0].encode()
+    start = style[0]
     return all(
         lines.data.startswith(start, first) and lines.data.endswith(b"}]}", first, end)
         for first, end in zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)

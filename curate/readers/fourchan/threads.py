@@ -26,17 +26,13 @@ def with_text(table: "pl.DataFrame") -> "pl.DataFrame":
     """Add `text`: the subject, a newline and the body; null where both are empty or white space."""
     import polars as pl
 
-    has_subject = pl.col("subject").str.contains(r"\S").fill_null(False)
-    has_body = pl.col("body").str.contains(r"\S").fill_null(False)
-    text = (
-        pl.when(has_subject & has_body)
-        .then(pl.concat_str("subject", "body", separator="\n"))
-        .when(has_subject)
-        .then(pl.col("subject"))
-        .when(has_body)
-        .then(pl.col("body"))
-    )
-    return table.with_columns(text.alias("text"))
+    said = [
+        pl.when(pl.col(name).str.strip_chars_start().str.len_bytes() > 0).then(name)
+        for name in ("subject", "body")
+    ]
+    text = pl.concat_str(said, separator="\n", ignore_nulls=True)
+    table = table.with_columns(text.alias("text"))
+    return table.with_columns(pl.when(pl.col("text") != "").then("text").alias("text"))
 
 
 def _posts(table: "pl.DataFrame", declaration: Declaration, tally: Tally) -> "pl.DataFrame":
