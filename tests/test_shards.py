@@ -1,25 +1,20 @@
 """A mix on disk is what the plan says, the same whatever wrote it, and breaks no rule."""
 
-import dataclasses
 import hashlib
 import os
 import subprocess
 import sys
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from curate import files, manifest, shards
 from curate.errors import IntegrityError
 from curate.shards import content as contents
-from curate.shards import gather, merkle, observe, place, runs, scatter, sidecars, write
+from curate.shards import gather, place, runs, scatter, sidecars, write
 from tests import recount, shards_world, tiny_files, tiny_manifest, tiny_mix
 
 BUDGETS = {"clean": 900, "toxic": 300}
@@ -298,203 +293,6 @@ def test_pieces_are_named_and_known_by_their_own_key(tmp_path: Path) -> None:
     assert [f"{name}#2", f"{name}#1"] == spans["id"].to_list()
     assert ["CC0-1.0", "CC0-1.0"] == spans["license"].to_list()
     assert 2 == content["n_documents"]
-
-
-def damaged(world: shards_world.World, change: Any) -> None:
-    """Change the pool of the first part behind its rows' back."""
-    ids = np.fromfile(world.parts[0].ids, np.dtype(world.tokenizer.dtype))
-    world.parts[0].ids.write_bytes(np.asarray(change(ids)).tobytes())
-
-
-def inner_eos(ids: Any) -> Any:
-    ids[1] = 256
-    return ids
-
-
-def lost_eos(ids: Any) -> Any:
-    ids[np.flatnonzero(ids == 256)[0]] = 65
-    return ids
-
-
-def foreign(ids: Any) -> Any:
-    ids[1] = 257
-    return ids
-
-
-def other_byte(ids: Any) -> Any:
-    ids[ids != 256] = 88
-    return ids
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (inner_eos, "EOS inside a span"),
-        (lost_eos, "a span without EOS"),
-        (foreign, "id 257 is not below 257"),
-        (other_byte, "digest of document"),
-        (lambda ids: ids[:-1], "shorter than its pool rows say"),
-    ],
-)
-def test_a_pool_that_is_not_what_it_says_is_refused(tmp_path: Path, change: Any, says: str) -> None:
-    """Each rule of a shard is checked before a byte of it is written."""
-    documents = tiny_mix.some_documents()
-    world = shards_world.make(tmp_path / "store", documents, n_parts=1)
-    damaged(world, change)
-
-    with pytest.raises(IntegrityError, match=says):
-        world.write(shards_world.planned(documents), tmp_path / "mix")
-    assert [] == [p for p in (tmp_path / "mix").rglob("*.npy") if not p.name.startswith(".tmp-")]
-
-
-def test_a_missing_bos_is_refused(tmp_path: Path) -> None:
-    """With a BOS configured every span starts with it."""
-    documents = tiny_mix.some_documents()
-    world = shards_world.make(tmp_path / "store", documents, bos=True)
-    spans = [
-        tiny_manifest.Span(d, tuple(shards_world.pool_ids(d.text, bos=True))) for d in documents[:5]
-    ]
-    content = world.write(spans, tmp_path / "good")
-    ids = np.fromfile(tmp_path / "good" / "shards" / f"{content['shards'][0]['name']}.npy", "<u2")
-    world.tokenizer = dataclasses.replace(world.tokenizer, bos_id=66)
-
-    assert list(np.flatnonzero(ids == 257)) == [0, *(np.flatnonzero(ids == 256)[:-1] + 1)]
-    with pytest.raises(IntegrityError, match="without BOS"):
-        world.write(spans, tmp_path / "bad")
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "says"),
-    [
-        ("n_tokens", 1_000, "does not fit the pool"),
-        ("row", 1_000, "does not fit the pool"),
-        ("part", 1_000, "names part 1000"),
-        ("shard", 5, "count its shards up from 0"),
-        ("component", 9, "that plan.json does not"),
-        ("n_inserted", 1, "inserted ids"),
-    ],
-)
-def test_a_plan_that_does_not_fit_is_refused(
-    tmp_path: Path, column: str, value: int, says: str
-) -> None:
-    """A plan made from other pools is an error with its place, never a wrong mix."""
-    documents = tiny_mix.some_documents()
-    world = shards_world.make(tmp_path / "store", documents)
-    facts = world.plan(shards_world.planned(documents))
-    rows = pl.read_parquet(world.folder / "mix.parquet")
-    kind = rows.schema[column]
-    changed = pl.when(pl.int_range(pl.len()) == pl.len() - 1).then(value).otherwise(column)
-    rows.with_columns(changed.cast(kind).alias(column)).write_parquet(world.folder / "mix.parquet")
-
-    with pytest.raises(IntegrityError, match=says):
-        shards.write_mix(
-            plan=world.folder,
-            arm="mix",
-            facts=facts,
-            parts=world.parts,
-            tokenizer=world.tokenizer,
-            licenses={},
-            layout="interleaved",
-            seed=7,
-            out=tmp_path / "mix",
-        )
-
-
-def test_a_tag_of_two_types_is_refused(tmp_path: Path) -> None:
-    """Two taggers of one name must agree on what they give."""
-    documents = tiny_mix.some_documents()
-    world = shards_world.make(tmp_path / "store", documents)
-    tags = world.parts[-1].tags[0]
-    pl.read_parquet(tags).cast({"toxicity": pl.Float64}).write_parquet(tags)
-
-    with pytest.raises(IntegrityError, match="tag 'toxicity' is Float64"):
-        world.write(shards_world.planned(documents), tmp_path / "mix")
-
-
-def test_what_was_written_is_compared_with_what_was_planned(tmp_path: Path) -> None:
-    """The manifest is counted from the mix; a plan that says otherwise is a bug, and is told."""
-    documents = tiny_mix.some_documents()
-    world = shards_world.make(tmp_path / "store", documents)
-    spans = shards_world.planned(documents)
-    facts = world.plan(spans)
-    facts["components"][0]["n_bytes"] += 1
-
-    with pytest.raises(IntegrityError, match="component clean was not written as it was planned"):
-        world.write(spans, tmp_path / "mix", facts=facts)
-
-
-@given(
-    spans=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), min_size=1, max_size=30),
-    long=st.booleans(),
-)
-@settings(max_examples=60)
-def test_every_id_is_moved_once(spans: list[tuple[int, int]], long: bool) -> None:
-    """Gathered spans are the slices one after the other; moving brings them back."""
-    scale = 200 if long else 1
-    source = np.arange(60 * scale, dtype=np.uint32)
-    firsts = np.array([a for a, _ in spans]) * scale
-    lengths = np.array([n for _, n in spans]) * scale
-    run = gather.gather(source, firsts, lengths)
-    expected = [source[a : a + n] for a, n in zip(firsts, lengths, strict=True)]
-    out = np.zeros(60 * scale, dtype=np.uint32)
-    gather.move(run, gather.starts_of(lengths), out, firsts, lengths)
-
-    assert np.concatenate(expected).tolist() == run.tolist()
-    touched = np.unique(np.concatenate(expected))
-    assert touched.tolist() == out[touched].tolist()
-
-
-@given(n=st.integers(0, 70), cuts=st.lists(st.integers(0, 70), max_size=5))
-@settings(max_examples=80)
-def test_a_tree_fed_in_lots_is_the_tree_of_the_rfc(n: int, cuts: list[int]) -> None:
-    """Level by level in any lots gives the same root as RFC 6962's recursion."""
-
-    def root(leaves: list[bytes]) -> bytes:
-        if not leaves:
-            return hashlib.sha256(b"").digest()
-        if len(leaves) == 1:
-            return hashlib.sha256(b"\0" + leaves[0]).digest()
-        k = 1 << (len(leaves) - 1).bit_length() - 1
-        return hashlib.sha256(b"\1" + root(leaves[:k]) + root(leaves[k:])).digest()
-
-    leaves = [bytes([i]) for i in range(n)]
-    tree = merkle.Tree()
-    edges = [0, *sorted(min(c, n) for c in cuts), n]
-    for a, b in pairwise(edges):
-        tree.add([merkle.leaf_hash(leaf) for leaf in leaves[a:b]])
-
-    assert root(leaves).hex() == tree.root()
-    assert n == tree.n_leaves
-
-
-@given(
-    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60),
-    components=st.lists(st.integers(0, 2), min_size=60, max_size=60),
-    scale=st.sampled_from([1, 2**27]),
-    cut=st.integers(0, 60),
-)
-@settings(max_examples=80)
-def test_the_largest_deviation_is_exact(
-    lengths: list[int], components: list[int], scale: int, cut: int
-) -> None:
-    """The search in floating point finds what fractions find, also where products pass 2^63."""
-    n = np.array(lengths) * scale
-    c = np.array(components[: len(lengths)])
-    totals = np.bincount(c, weights=n, minlength=3).astype(np.int64)
-    seen = observe.Deviation(totals)
-    for lot in (slice(0, cut), slice(cut, None)):
-        if len(n[lot]):
-            seen.add(c[lot], n[lot])
-    best, at = Fraction(0), 0
-    done = [0, 0, 0]
-    for span, component in zip(n.tolist(), c.tolist(), strict=True):
-        done[component] += span
-        for i in range(3):
-            value = abs(Fraction(int(totals[i]), int(totals.sum())) * sum(done) - done[i])
-            if value > best:
-                best, at = value, sum(done)
-
-    assert (best, at) == (seen.value, seen.at)
 
 
 def test_counts_in_words_round_down() -> None:

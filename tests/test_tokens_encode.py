@@ -2,12 +2,8 @@
 
 import hashlib
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,65 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate import document, store
-from curate.errors import InputError, IntegrityError, MissingExtraError, RecipeError
+from curate.errors import InputError, RecipeError
 from curate.tokenizer import Tokenizer, from_bytes, load
-from curate.tokens import declare, encode_part, engines
+from curate.tokens import declare, engines
 from tests import tiny_files
 from tests.test_tokenizer import words
-
-END = "<|endoftext|>"
-BYTES = from_bytes(tiny_files.tokenizer_json(), name="bytes", eos=END)
-
-AWKWARD = (
-    END, "<|pad|>", "|||IP_ADDRESS|||", " ", "  ", "\n", "\r\n", "\t", "\x00", "e\u0301", "\u00e9",
-    "\u4f60\u597d", "\U0001f469\u200d\U0001f467", "\u0130", "\ufb01", "'s", "a", "Zebra", "12345",
-    "<0x0A>", "\u0120", "\u2581", "!!!", "\u00a0", "\u2028", "\U00010348",
-)  # fmt: skip
-TEXTS = st.lists(
-    st.one_of(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
-        st.lists(st.sampled_from(AWKWARD), min_size=1, max_size=12).map("".join),
-    ),
-    min_size=0,
-    max_size=12,
-)
-
-
-def documents(folder: Path, texts: list[str]) -> Path:
-    """A documents part with ids d0, d1, …; only the columns that tokenizing reads."""
-    frame = pl.DataFrame(
-        {"id": [f"d{n}" for n in range(len(texts))], "text": texts},
-        schema={"id": pl.String, "text": pl.String},
-    )
-    path = folder / "documents.parquet"
-    frame.with_columns(
-        key=document.keys(frame["id"]),
-        n_bytes=pl.col("text").str.len_bytes().cast(pl.UInt32),
-    ).write_parquet(path)
-    return path
-
-
-def pool(folder: Path, part: str = "p", dtype: str = "uint16") -> tuple[Any, pl.DataFrame]:
-    """(ids of each row, rows) of a pool part, cut by its own table."""
-    ids = np.fromfile(folder / f"{part}.ids", np.dtype(dtype).newbyteorder("<"))
-    rows = pl.read_parquet(folder / f"{part}.parquet")
-    cut = [ids[o : o + n].tolist() for o, n in rows.select("offset", "n_tokens").iter_rows()]
-    assert sum(map(len, cut)) == len(ids)
-    return cut, rows
-
-
-def encode(folder: Path, texts: list[str], tokenizer: Tokenizer = BYTES, **options: Any) -> Any:
-    """Encode texts as one part: (ids of each row, rows, facts)."""
-    limit = options.pop("max_document_tokens", None)
-    facts = encode_part(
-        documents(folder, texts),
-        tokenizer,
-        max_document_tokens=limit,
-        out=folder,
-        part="p",
-        **options,
-    )
-    return *pool(folder, dtype=tokenizer.dtype), facts
+from tests.tokens_world import AWKWARD, END, TEXTS, encode
 
 
 @pytest.fixture
@@ -267,131 +210,6 @@ def test_an_end_made_from_text_is_refused(tmp_path: Path) -> None:
     assert ["documents.parquet"] == [path.name for path in tmp_path.iterdir()]
 
 
-class Lying(engines.Fast):
-    """A fast engine that gives one wrong id for texts that say "wrong"."""
-
-    wrong = 98
-
-    def encode(self, texts: list[str]) -> Any:
-        """As the real one, but for an id."""
-        ids, offsets = super().encode(texts)
-        ids = ids.copy()
-        for text, at in zip(texts, offsets.tolist(), strict=False):
-            if "wrong" in text:
-                ids[at] = self.wrong
-        return ids, offsets
-
-
-@pytest.fixture
-def lying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the lying engine in the place of the fast one."""
-    engines._fast.cache_clear()
-    monkeypatch.setattr(engines, "Fast", Lying)
-    monkeypatch.setattr("curate.tokens.encode.Fast", Lying)
-    yield
-    engines._fast.cache_clear()
-
-
-@pytest.mark.usefixtures("lying")
-def test_a_mismatch_redoes_the_part(tmp_path: Path) -> None:
-    """A sampled difference names the document, and the part is the reference's."""
-    ids, _, facts = encode(tmp_path, ["right", "wrong"])
-
-    assert [[*b"right", 256], [*b"wrong", 256]] == ids
-    assert ("tokenizers", "the sample gives other ids") == (facts["engine"], facts["engine_reason"])
-    assert {
-        "n_documents": 2, "n_mismatches": 1, "documents": [document.key("d1").hex()],
-    } == facts["parity"]  # fmt: skip
-
-
-@pytest.mark.usefixtures("lying")
-def test_a_long_document_is_compared_in_part(tmp_path: Path) -> None:
-    """Of a text of more than 8,192 characters a stretch is compared, wherever its key says."""
-    facts = encode(tmp_path, ["wrong " * 2_000])[2]
-
-    assert [document.key("d0").hex()] == facts["parity"]["documents"]
-
-
-@pytest.mark.usefixtures("lying")
-@pytest.mark.parametrize("wrong", [257, 256], ids=["beyond", "end"])
-def test_an_impossible_id_redoes_the_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int
-) -> None:
-    """A fast engine that gives an id that does not exist, or EOS inside, is not believed."""
-    monkeypatch.setattr(Lying, "wrong", wrong)
-    ids, _, facts = encode(tmp_path, ["right", "wrong"])
-
-    assert [[*b"right", 256], [*b"wrong", 256]] == ids
-    assert "tokenizers" == facts["engine"]
-
-
-@pytest.mark.usefixtures("lying")
-@pytest.mark.parametrize("failure", [ValueError, type("PanicException", (BaseException,), {})])
-def test_a_failing_engine_redoes_the_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
-) -> None:
-    """An error or a panic of the fast engine is a reason to use the reference."""
-
-    class Failing:
-        def encode_batch_flat(self, texts: list[str], **options: bool) -> None:
-            raise failure("match limit")
-
-    fast = engines.choose(BYTES, "fastokens")[0]
-    monkeypatch.setattr(fast, "_encoder", Failing())
-    ids, _, facts = encode(tmp_path, ["right"])
-
-    assert [[*b"right", 256]] == ids
-    assert facts["engine_reason"].startswith("fastokens cannot encode a text: ")
-
-
-def test_an_id_beyond_the_vocabulary_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where even the reference gives an id that does not exist, the part fails."""
-
-    def beyond(self: engines.Reference, texts: list[str]) -> Any:
-        return np.array([257] * len(texts), np.uint32), np.arange(len(texts) + 1)
-
-    monkeypatch.setattr(engines.Reference, "encode", beyond)
-    with pytest.raises(IntegrityError, match="gave id 257"):
-        encode(tmp_path, ["right"], engine="tokenizers")
-
-
-@pytest.mark.usefixtures("lying")
-def test_a_difference_outside_of_the_sample_is_written(tmp_path: Path) -> None:
-    """The gate is probabilistic: a lie about a document that is not compared gets through."""
-    texts = ["right"] * 99 + ["wrong"] + ["right"] * 100  # row 99 is not one of the eight
-    ids, _, facts = encode(tmp_path, texts)
-
-    assert "fastokens" == facts["engine"]
-    assert [98, *b"rong", 256] == ids[99]
-
-
-def test_an_engine_can_be_asked_for(tmp_path: Path) -> None:
-    """The reference writes the same bytes, says so, and compares nothing."""
-    fast = encode(tmp_path, ["one", "two"], engine="fastokens")[2]
-    slow = encode(tmp_path, ["one", "two"], engine="tokenizers")[2]
-
-    assert ("fastokens", "tokenizers") == (fast["engine"], slow["engine"])
-    assert fast["ids_sha256"] == slow["ids_sha256"]
-    assert 0 == slow["parity"]["n_documents"]
-
-
-def test_without_the_fast_engine_the_reference_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where fastokens is not installed, the receipt says so; asking for it is an error."""
-    engines._fast.cache_clear()
-    monkeypatch.setitem(sys.modules, "fastokens", None)
-    try:
-        facts = encode(tmp_path, ["one"])[2]
-        assert ("tokenizers", "not installed") == (facts["engine"], facts["engine_reason"])
-        with pytest.raises(MissingExtraError):
-            encode(tmp_path, ["one"], engine="fastokens")
-    finally:
-        engines._fast.cache_clear()
-
-
 def test_an_interrupted_part_leaves_nothing(tmp_path: Path) -> None:
     """A failure while encoding leaves neither files nor a receipt."""
 
@@ -446,72 +264,3 @@ def test_the_declaration_names_what_decides_ids(demo: Tokenizer) -> None:
         "eos": {"token": END, "id": demo.eos_id},
         "max_document_tokens": 100,
     } == declare(demo, max_document_tokens=100)
-
-
-@pytest.mark.parametrize("name", ["allenai_gpt-neox-olmo-dolma-v1_5", "allenai_dolma2"])
-def test_cutting_a_long_text_changes_no_id(shared: Path, name: str) -> None:
-    """Where the reference may cut a text, the ids of the pieces are the ids of the text."""
-    tokenizer = load(str(shared / f"tokenizers/{name}.json"), eos=END)
-    encoder = tokenizer.encoder()
-
-    @given(texts=TEXTS, n=st.integers(1, 20))
-    def same(texts: list[str], n: int) -> None:
-        text = " and ".join(texts)
-        pieces = engines.cut_text(text, n)
-        found = encoder.encode_batch([text, *pieces], add_special_tokens=False)
-        assert text == "".join(pieces)
-        assert found[0].ids == [i for piece in found[1:] for i in piece.ids]
-
-    assert engines.may_cut(tokenizer.json)
-    same()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"normalizer": {"type": "Lowercase"}},
-        {"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "first",
-                           "split": False}},
-        {"pre_tokenizer": None},
-        {"added_tokens": [{"id": 256, "content": "a b", "single_word": False, "lstrip": False,
-                           "rstrip": False, "normalized": False, "special": True}]},
-        {"added_tokens": [{"id": 256, "content": "x", "single_word": False, "lstrip": True,
-                           "rstrip": False, "normalized": False, "special": True}]},
-    ],
-)  # fmt: skip
-def test_what_is_not_known_is_not_cut(demo: Tokenizer, change: dict[str, Any]) -> None:
-    """Another normaliser, another splitting, or a token across the cut: the text stays whole."""
-    assert engines.may_cut(demo.json)
-    assert not engines.may_cut(json.dumps({**json.loads(demo.json), **change}).encode())
-
-
-MEASURE = """
-import sys
-from pathlib import Path
-from curate.tokenizer import load
-from curate.tokens import encode_part
-folder, engine = Path(sys.argv[1]), sys.argv[2]
-tokenizer = load("builtin:demo", eos="<|endoftext|>")
-encode_part(folder / "documents.parquet", tokenizer, max_document_tokens=None, out=folder, part="p",
-            engine=engine)
-lines = Path("/proc/self/status").read_text().splitlines()  # rusage would count the parent's
-print(next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")))
-"""
-
-
-@pytest.mark.parametrize(("engine", "n_megabytes"), [("fastokens", 10), ("tokenizers", 10)])
-def test_a_book_of_ten_megabytes_fits(tmp_path: Path, engine: str, n_megabytes: int) -> None:
-    """One document of 10 MB takes less than 1,000 MiB with either engine."""
-    line = "It was the best of lines, it was the worst of lines; line {} of them.\n"
-    book = "".join(line.format(n) for n in range(n_megabytes * 1_000_000 // 72))
-    documents(tmp_path, [book])
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(tmp_path), engine],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert int(done.stdout) < 1_000
-    ids = np.fromfile(tmp_path / "p.ids", "<u2")
-    assert book == load("builtin:demo", eos=END).decode(ids[:-1].tolist())
