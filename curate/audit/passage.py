@@ -6,6 +6,7 @@ compared with every text. Either way what is reported was compared with the deco
 """
 
 import unicodedata
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,7 @@ def find_text(
     `error_rate` says in words what can be missed. UsageError if the mix cannot be decoded or the
     passage has no word.
     """
-    vocabulary = vocabulary_of(mix)
-    if vocabulary is None:
-        raise UsageError(f"{mix.title} has no byte-level tokenizer.json: its ids cannot be decoded")
-    if vocabulary.normaliser in ("NFC", "NFKC", "NFD", "NFKD"):
-        text = unicodedata.normalize(vocabulary.normaliser, text)  # type: ignore[arg-type]
-    words = _words(text.encode())
+    vocabulary, [words] = vocabulary_and_words(mix, [text])
     if not words:
         raise UsageError("the passage has no word in it")
     if len(words) < textindex.SURE:
@@ -58,7 +54,7 @@ def find_text(
     shown = found[:MAX_SHOWN]
     facts = {
         row["row"]: span_facts(mix, row, firsts)
-        for row in _rows(spans, [row for row, _, _ in shown]).iter_rows(named=True)
+        for row in rows_of(spans, [row for row, _, _ in shown]).iter_rows(named=True)
     }
     return {
         "mix": mix.title,
@@ -74,6 +70,17 @@ def find_text(
     }
 
 
+def vocabulary_and_words(mix: Opened, texts: Sequence[str]) -> tuple[Vocabulary, list[list[bytes]]]:
+    """What decodes a mix, and the words of texts as its own are; UsageError if nothing does."""
+    vocabulary = vocabulary_of(mix)
+    if vocabulary is None:
+        raise UsageError(f"{mix.title} has no byte-level tokenizer.json: its ids cannot be decoded")
+    form = vocabulary.normaliser
+    if form in ("NFC", "NFKC", "NFD", "NFKD"):
+        texts = [unicodedata.normalize(form, text) for text in texts]  # type: ignore[arg-type]
+    return vocabulary, [_words(text.encode()) for text in texts]
+
+
 def _words(text: bytes) -> list[bytes]:
     """The words of a text as `textindex` has them."""
     import numpy as np
@@ -81,7 +88,8 @@ def _words(text: bytes) -> list[bytes]:
     return textindex.plain(np.frombuffer(text, dtype=np.uint8)).tobytes().split()
 
 
-def _rows(spans: "pl.LazyFrame", rows: list[int]) -> "pl.DataFrame":
+def rows_of(spans: "pl.LazyFrame", rows: list[int]) -> "pl.DataFrame":
+    """The spans with these numbers, `row` among their columns."""
     import polars as pl
 
     return collected(spans.filter(pl.col("row").is_in(rows)))
@@ -116,13 +124,31 @@ def _look_up(
     joined = np.frombuffer(b" ".join(words), dtype=np.uint8)
     hashes, _ = textindex.grams(joined, np.array([0, len(joined)]))
     counts = textindex.candidates(folder, mix, hashes)
-    best = sorted(counts, key=lambda row: (-counts[row], row))[:MAX_COMPARED]
+    best = sorted(counts, key=lambda row: (-counts[row], row))
+    spans = collected(mix.spans().select("shard", "start", "n_tokens"))
+    return matched(mix, vocabulary, words, spans, best, near)
+
+
+def matched(
+    mix: Opened,
+    vocabulary: Vocabulary,
+    words: list[bytes],
+    spans: "pl.DataFrame",
+    rows: list[int],
+    near: float,
+) -> list[tuple[int, bool, float]]:
+    """
+    (row, whole passage?, part of its grams) of the first candidates `rows`, the nearest first.
+
+    At most MAX_COMPARED are decoded and compared; what shares less than `near` is left out. `spans`
+    has `shard`, `start`, `n_tokens` of all spans.
+    """
     wanted = b" " + b" ".join(words) + b" "
     own = _grams(words)
     found = []
-    spans = _rows(mix.spans().select("shard", "start", "n_tokens").with_row_index("row"), best)
+    best = rows[:MAX_COMPARED]
     skip = "bos" in mix.content["tokenizer"]
-    for row, shard, start, n_tokens in spans.iter_rows():
+    for row, (shard, start, n_tokens) in zip(best, spans[best].iter_rows(), strict=True):
         ids = mix.ids(shard)[start + skip : start + n_tokens - 1]
         theirs = _words(vocabulary.decode(ids)[0].tobytes())
         exact = wanted in b" " + b" ".join(theirs) + b" "

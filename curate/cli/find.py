@@ -22,11 +22,22 @@ from curate.errors import UsageError
     help="Every document that holds the passage in this file, or much of it.",
 )
 @click.option(
+    "--list",
+    "listed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Every document that this file lists (opt-outs, block lists): a line is an id, a URL, "
+    "board/thread or a registered domain.",
+)
+@click.option(
+    "--items",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Every document that holds a line of this file, or much of it: items of an evaluation.",
+)
+@click.option(
     "--near",
     type=click.FloatRange(0, 1),
-    default=0.1,
-    show_default=True,
-    help="With --text: the least part of the passage's five-word runs to share.",
+    help="The least part of a passage's five-word runs to share.  [default: --text 0.1, "
+    "--items 0.5]",
 )
 @click.option(
     "--store",
@@ -43,7 +54,9 @@ def command(
     url: str | None,
     thread: str | None,
     text: Path | None,
-    near: float,
+    listed: Path | None,
+    items: Path | None,
+    near: float | None,
     store: Path | None,
     out: Path,
     as_json: bool,
@@ -58,20 +71,37 @@ def command(
       curate find demo-10pct@1.0.0 --thread pol/124205675
       curate find demo-10pct@1.0.0 --text passage.txt
     """
-    if text is not None:
-        if id_ or url or thread:
-            raise UsageError("say one of --id, --url, --thread and --text")
-        from curate.audit.passage import find_text
-
-        passage = text.read_bytes().decode("utf-8", "replace")
-        found = find_text(opened(mix, out), passage, near=near, progress=_bar)
-        console.emit(found, as_json=as_json, text=_passage(found))
-        context.exit(0 if found["matches"] else 1)
+    files = [path for path in (text, listed, items) if path is not None]
+    if files and (len(files) > 1 or id_ or url or thread):
+        raise UsageError("say one of --id, --url, --thread, --text, --list and --items")
+    if files:
+        said = files[0].read_bytes().decode("utf-8", "replace")
+        answer, words = _of_file(opened(mix, out), said, text, listed, near)
+        console.emit(answer, as_json=as_json, text=words)
+        context.exit(0 if answer["matches"] else 1)
     from curate.audit.find import find
 
     found = find(opened(mix, out), id_=id_, url=url, thread=thread, store=store)
     console.emit(found, as_json=as_json, text=_spans(found))
     context.exit(0 if found["n_spans"] else 1)
+
+
+def _of_file(
+    mix: Any, said: str, text: Path | None, listed: Path | None, near: float | None
+) -> tuple[dict[str, Any], str]:
+    """The answer about what a file says, and its words."""
+    if text is not None:
+        from curate.audit.passage import find_text
+
+        found = find_text(mix, said, near=0.1 if near is None else near, progress=_bar)
+        return found, _passage(found)
+    from curate.audit.lists import find_items, find_listed
+
+    if listed is not None:
+        found = find_listed(mix, said)
+        return found, _entries(found)
+    found = find_items(mix, said, near=0.5 if near is None else near, progress=_bar)
+    return found, _items(found)
 
 
 def _bar(what: str, total: int) -> Any:
@@ -103,4 +133,35 @@ def _passage(found: dict[str, Any]) -> str:
     for match in found["matches"]:
         kind = "whole" if match["exact"] else f"{100 * match['containment']:.1f} %"
         lines += [kind, describe(match["span"])]
+    return "\n".join(lines)
+
+
+def _entries(found: dict[str, Any]) -> str:
+    told = found["list"]
+    lines = [
+        f"{found['n_matches']:,} of {told['n_entries']:,} entries are in {found['mix']}",
+        f"{found['n_spans']:,} spans, {found['n_tokens']:,} tokens",
+        f"list {told['sha256']}",
+    ]
+    lines += [
+        f"line {match['line']:,}: {match['n_spans']:,} spans, {match['n_tokens']:,} tokens"
+        for match in found["matches"]
+    ]
+    return "\n".join(lines)
+
+
+def _items(found: dict[str, Any]) -> str:
+    from curate.audit.rows import describe
+
+    told = found["list"]
+    counts = f"{found['n_exact']:,} whole and {found['n_near']:,} near matches"
+    lines = [
+        f"{told['n_entries']:,} items: {counts} in {found['mix']}",
+        f"{found['n_skipped']:,} items of less than five words were not looked for",
+        found["error_rate"],
+        f"list {told['sha256']}",
+    ]
+    for match in found["matches"]:
+        kind = "whole" if match["exact"] else f"{100 * match['containment']:.1f} %"
+        lines += [f"item {match['item']:,}, {kind}", describe(match["span"])]
     return "\n".join(lines)

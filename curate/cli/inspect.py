@@ -21,10 +21,21 @@ from curate.cli.options import json_option, out_option
 )
 @click.option("--tag", help="The score that `band` is about.  [default: what a `where` asks]")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Rows a table.")
+@click.option(
+    "--personal",
+    is_flag=True,
+    help="Count instead what looks like a person's data in the texts, by kind; shows none of it.",
+)
 @out_option
 @json_option
 def command(
-    mix: str, by: tuple[str, ...], tag: str | None, top: int, out: Path, as_json: bool
+    mix: str,
+    by: tuple[str, ...],
+    tag: str | None,
+    top: int,
+    personal: bool,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """
     Show a mix at a glance: tokens by component, source, score band, place, year, language, length.
@@ -33,10 +44,27 @@ def command(
     Example:
       curate inspect demo-10pct@1.0.0 --by place --top 20
     """
+    if personal:
+        from curate.audit import personal as patterns
+
+        counts = patterns.personal(opened(mix, out), lambda what, n: console.bar(what, n, "B"))
+        console.emit(counts, as_json=as_json, text=_kinds(counts))
+        return
     from curate.audit.inspect import BY, inspect
 
     found = inspect(opened(mix, out), by=by or BY, tag=tag, top=top)
     console.emit(found, as_json=as_json, text=_text(found))
+
+
+def _kinds(found: dict[str, Any]) -> str:
+    lines = [f"{found['mix']}: patterns, not people; names are not looked for"]
+    for kind, components in found["kinds"].items():
+        lines += ["", f"{kind:<28} {'matches':>16} {'spans':>12}"]
+        lines += [
+            f"{component:<28} {facts['n_matches']:>16,} {facts['n_spans']:>12,}"
+            for component, facts in components.items()
+        ]
+    return "\n".join(lines)
 
 
 def _text(found: dict[str, Any]) -> str:
