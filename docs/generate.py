@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
-from curate import manifest, recipe_schema
+from curate import manifest
 from curate.cli import group
+from curate.recipe import schema as recipe_schema
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from curate.mixing.budget import rounded, solve
 from curate.mixing.cut import tail
 from curate.mixing.problem import Problem
-from curate.recipe_model import Budget, Component
+from curate.recipe.model import Budget, Component
 
 
 def absolute(name: str, tokens: int) -> Component:

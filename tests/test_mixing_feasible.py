@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import mixing, recipe, recipe_where
+from curate import mixing, recipe
 from curate.errors import InfeasibleError
+from curate.recipe import where as recipe_where
 from tests.mixing_world import HEAD, SWEEP, Doc, Sources, plan, write_parts
 
 WORLD: Sources = {

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import recipe_where
 from curate.mixing.where import KEPT, ColumnError, outcome
-from curate.recipe_where import And, Compare, Flag, In, IsNull, Literal, Name, Not, Tree
+from curate.recipe import where as recipe_where
+from curate.recipe.where import And, Compare, Flag, In, IsNull, Literal, Name, Not, Tree
 
 SCHEMA = {
     "toxicity": pl.Float32,

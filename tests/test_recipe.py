@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from curate import recipe
 from curate.errors import RecipeError, UsageError
-from curate.recipe_arms import labels
-from curate.recipe_model import Budget
-from curate.recipe_read import amount
+from curate.recipe.arms import labels
+from curate.recipe.model import Budget
+from curate.recipe.read import amount
 
 PAPER = """\
 # C4 held constant, 4chan added.

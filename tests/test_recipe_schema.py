@@ -13,7 +13,7 @@ from curate import recipe
 from curate.cli import init as init_command
 from curate.cli import schema as schema_command
 from curate.errors import UsageError
-from curate.recipe_schema import schema
+from curate.recipe.schema import schema
 from tests.test_recipe import MISTAKES, PAPER
 
 

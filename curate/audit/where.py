@@ -1,7 +1,7 @@
 """
 Turn a component's `where` into the spans that should not be in it.
 
-The words of the language are read by `recipe_where`; what they mean is written down here a second
+The words of the language are read by `curate.recipe.where`; what they mean is written down here a second
 time: numbers are compared as the column's own kind (float32 for scores), null makes a comparison
 false.
 
@@ -14,7 +14,7 @@ false.
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from curate.recipe_where import (
+from curate.recipe.where import (
     And,
     Compare,
     Flag,

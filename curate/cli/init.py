@@ -89,7 +89,7 @@ def command(file: Path, name: str | None, force: bool, as_json: bool) -> None:
     """
     from curate import files, recipe
     from curate.errors import UsageError
-    from curate.recipe_read import NAME
+    from curate.recipe.read import NAME
 
     file = file if file.suffix else file.with_suffix(".toml")
     chosen = file.stem.lower().replace("_", "-") if name is None else name

@@ -20,7 +20,7 @@ def command(what: str) -> None:
     curate schema recipe > recipe.schema.json
     """
     if what == "recipe":
-        from curate.recipe_schema import schema
+        from curate.recipe.schema import schema
     else:
         from curate.manifest import schema
     found = schema()

@@ -18,8 +18,8 @@ from curate.mixing.gather import Selection
 from curate.mixing.phases import schedules
 from curate.mixing.problem import Problem
 from curate.mixing.uses import Use, uses
-from curate.recipe_model import TOTAL, Arm, Component, Recipe
-from curate.recipe_read import nearest
+from curate.recipe.model import TOTAL, Arm, Component, Recipe
+from curate.recipe.read import nearest
 
 
 @dataclass

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from curate.mixing.problem import Edit, Problem, grouped
-from curate.recipe_model import TOTAL, Budget, Component
+from curate.recipe.model import TOTAL, Budget, Component
 
 
 def rounded(value: Fraction) -> int:

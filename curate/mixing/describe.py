@@ -22,8 +22,8 @@ from curate.mixing.planner import ArmDraws, Attempt, Planner
 from curate.mixing.scratch import Rows
 from curate.mixing.uses import Use, present
 from curate.mixing.where import KEPT
-from curate.recipe_model import TOTAL, Recipe
-from curate.recipe_where import Clause
+from curate.recipe.model import TOTAL, Recipe
+from curate.recipe.where import Clause
 
 
 def fraction(over: int, under: int) -> str:

@@ -20,8 +20,8 @@ from curate.mixing.resolve import resolved
 from curate.mixing.scratch import Rows, Scratch, picked
 from curate.mixing.uses import uses
 from curate.mixing.where import KEPT
-from curate.recipe_model import Component, Recipe
-from curate.recipe_where import Clause
+from curate.recipe.model import Component, Recipe
+from curate.recipe.where import Clause
 from curate.store import Part
 
 Ids = npt.NDArray[np.uint64]

@@ -12,7 +12,7 @@ from typing import Any
 from curate import recipe as recipes
 from curate.errors import CurateError, InfeasibleError
 from curate.mixing.problem import Edit, Problem
-from curate.recipe_model import Arm, Component, Recipe
+from curate.recipe.model import Arm, Component, Recipe
 
 OFFERED = 3
 

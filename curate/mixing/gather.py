@@ -20,8 +20,8 @@ from curate.document import key_words
 from curate.errors import IntegrityError, RecipeError
 from curate.mixing.scratch import Buckets, Rows, Scratch
 from curate.mixing.where import ColumnError, columns, outcome
-from curate.recipe_model import Recipe
-from curate.recipe_where import Clause
+from curate.recipe.model import Recipe
+from curate.recipe.where import Clause
 from curate.store import Part
 
 Removed = Callable[[pl.Series, pl.Series], pl.Series]

@@ -31,7 +31,7 @@ from curate.mixing.problem import Problem
 from curate.mixing.resolve import resolve
 from curate.mixing.scratch import Rows, Scratch, Tape
 from curate.mixing.streams import TAKEN, Stream
-from curate.recipe_model import Recipe
+from curate.recipe.model import Recipe
 from curate.store import Part
 
 PLAN_FORMAT = "curate-plan/1"

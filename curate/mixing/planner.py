@@ -23,7 +23,7 @@ from curate.mixing.resolve import Tally
 from curate.mixing.scratch import Rows, Scratch, picked
 from curate.mixing.streams import Need, Stream
 from curate.mixing.uses import Use, present, uses
-from curate.recipe_model import Arm, Component, Holdout, Recipe
+from curate.recipe.model import Arm, Component, Holdout, Recipe
 
 
 @dataclass

@@ -15,8 +15,8 @@ from curate.mixing.amounts import Amount
 from curate.mixing.census import Census
 from curate.mixing.problem import Edit, Problem, grouped
 from curate.mixing.uses import Use
-from curate.recipe_model import TOTAL, Recipe
-from curate.recipe_read import amount as exact_amount
+from curate.recipe.model import TOTAL, Recipe
+from curate.recipe.read import amount as exact_amount
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A control keeps the components of the arm it is like; one that gives way is stoo
 token for token. If the stand-in is in the arm already, it goes on where that one ends:
 
     >>> from fractions import Fraction
-    >>> from curate.recipe_model import Budget
+    >>> from curate.recipe.model import Budget
     >>> clean = Component("clean", "c4", budget=Budget("tokens", Fraction(100)))
     >>> toxic = Component("toxic", "pol", budget=Budget("share", Fraction(1, 10)))
     >>> arm = Arm("more", {}, 7, None, (clean, toxic), "10pct", {"toxic": clean})
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from curate.mixing.census import Pool
 from curate.mixing.gather import Selection
-from curate.recipe_model import Arm, Component
+from curate.recipe.model import Arm, Component
 
 
 @dataclass(frozen=True)

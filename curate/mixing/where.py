@@ -1,7 +1,7 @@
 """
 Turn the clauses of a `where` into one column that says which clause drops a row first.
 
-    >>> from curate.recipe_where import parse
+    >>> from curate.recipe.where import parse
     >>> table = pl.DataFrame({"toxicity": [0.1, 0.7, None], "n_posts": [1, 2, 3]},
     ...                      schema={"toxicity": pl.Float32, "n_posts": pl.UInt32})
     >>> clauses = parse("toxicity < 0.5 and n_posts < 3")
@@ -18,8 +18,8 @@ from fractions import Fraction
 
 import polars as pl
 
-from curate.recipe_read import nearest
-from curate.recipe_where import (
+from curate.recipe.read import nearest
+from curate.recipe.where import (
     And,
     Clause,
     Compare,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate import taggers
-from curate.recipe_where import Clause, Compare, Literal, Name, names
+from curate.recipe.where import Clause, Compare, Literal, Name, names
 from curate.run.job import Job
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any
 
 from curate import recipe, taggers
 from curate.errors import RecipeError, UsageError
-from curate.recipe_model import Component
-from curate.recipe_where import And, Clause, Compare, Literal, Name, Not, Or, Tree
+from curate.recipe.model import Component
+from curate.recipe.where import And, Clause, Compare, Literal, Name, Not, Or, Tree
 from curate.run.job import Job, write_lock
 
 _RULE = re.compile(r"top |precision |recall ")

@@ -2,7 +2,7 @@
 Turn `[component.NAME]` tables into components, and refuse budgets that no pools could resolve.
 
     >>> from pathlib import Path
-    >>> from curate.recipe_read import parse
+    >>> from curate.recipe.read import parse
     >>> text = "[component.toxic]\\nsource = 'pol'\\nshare = '1/3'\\nof = 'clean'"
     >>> top = Table(parse(text, Path("r.toml")), Path("r.toml"), text)
     >>> read(top.table("component").table("toxic"), ["pol"]).budget
@@ -12,10 +12,10 @@ Turn `[component.NAME]` tables into components, and refuse budgets that no pools
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from curate.recipe_model import TOTAL, Arm, Budget, Component, Holdout
-from curate.recipe_read import Table, nearest
-from curate.recipe_where import Clause, WhereError
-from curate.recipe_where import parse as parse_where
+from curate.recipe.model import TOTAL, Arm, Budget, Component, Holdout
+from curate.recipe.read import Table, nearest
+from curate.recipe.where import Clause, WhereError
+from curate.recipe.where import parse as parse_where
 
 BUDGETS = ("tokens", "documents", "bytes", "epochs", "share")
 _RESERVED = ("total", "rest", "seed", "mix", "holdout")

@@ -38,9 +38,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from curate import recipe_arms, recipe_components
 from curate.errors import RecipeError, UsageError
-from curate.recipe_model import (
+from curate.recipe.arms import MAX_ARMS, axes, controls, points
+from curate.recipe.components import check_budgets, refuse_idle, refuse_phases
+from curate.recipe.components import read as read_component
+from curate.recipe.model import (
     LAYOUTS,
     MAX_SHARD_TOKENS,
     OVERLAPS,
@@ -55,8 +57,8 @@ from curate.recipe_model import (
     TaggerDecl,
     TokenizerDecl,
 )
-from curate.recipe_read import Table, nearest
-from curate.recipe_read import parse as parse_toml
+from curate.recipe.read import Table, nearest
+from curate.recipe.read import parse as parse_toml
 
 __all__ = [
     "Arm",
@@ -118,7 +120,7 @@ def build(data: Mapping[str, Any], text: str, path: Path) -> Recipe:
     if not sources:
         raise top.error("", "has no source", "Add a table [source.NAME].")
     components = {
-        name: recipe_components.read(table, list(sources)) for name, table in top.named("component")
+        name: read_component(table, list(sources)) for name, table in top.named("component")
     }
     if not components:
         raise top.error("", "has no component", "Add a table [component.NAME].")
@@ -126,8 +128,8 @@ def build(data: Mapping[str, Any], text: str, path: Path) -> Recipe:
     arms = _arms(top, sources, components, mix)
     holdout = _holdout(top, sources)
     if mix.layout == "by-source":
-        recipe_components.refuse_phases(top, components.values())
-    recipe_components.refuse_idle(top, components.values(), arms, holdout, sources)
+        refuse_phases(top, components.values())
+    refuse_idle(top, components.values(), arms, holdout, sources)
     return Recipe(
         path=path,
         text=text,
@@ -141,7 +143,7 @@ def build(data: Mapping[str, Any], text: str, path: Path) -> Recipe:
         components=components,
         sweep={
             f"{table}.{key}".lstrip("."): values
-            for table, key, values in recipe_arms.axes(top.table("sweep"), list(components))
+            for table, key, values in axes(top.table("sweep"), list(components))
         },
         controls={
             name: Control(
@@ -220,19 +222,17 @@ def _arms(
     components: Mapping[str, Component],
     mix: MixDecl,
 ) -> tuple[Arm, ...]:
-    found = recipe_arms.axes(top.table("sweep"), list(components))
+    found = axes(top.table("sweep"), list(components))
     for outer, key, _ in found:
         outer_table = top if not outer else top.table("mix")
         if outer not in ("", "mix"):
             outer_table = top.table("component").table(outer)
         if key in outer_table and outer:
             raise outer_table.error(key, "is written here and in [sweep]", "Leave one out.")
-    points = recipe_arms.points(found)
-    if len(points) > recipe_arms.MAX_ARMS:
-        raise top.error(
-            "sweep", f"makes {len(points):,} arms", f"At most {recipe_arms.MAX_ARMS:,}."
-        )
-    arms = [_arm(top, sources, mix, name, values) for name, values in points]
+    made = points(found)
+    if len(made) > MAX_ARMS:
+        raise top.error("sweep", f"makes {len(made):,} arms", f"At most {MAX_ARMS:,}.")
+    arms = [_arm(top, sources, mix, name, values) for name, values in made]
 
     def declared(name: str) -> Component:
         if name not in components:
@@ -242,7 +242,7 @@ def _arms(
             )
         return components[name]
 
-    arms += recipe_arms.controls(top, arms, declared)
+    arms += controls(top, arms, declared)
     names = [arm.name for arm in arms]
     for name in names:
         if names.count(name) > 1 or name == "holdout":
@@ -265,7 +265,7 @@ def _arm(
     for component, table in top.named("component"):
         chosen = {key: value for (outer, key), value in values.items() if outer == component}
         merged = Table({**table.data, **chosen}, table.path, table.text, table.keys)
-        made = recipe_components.read(merged, list(sources))
+        made = read_component(merged, list(sources))
         if made.budget is not None:
             present.append(made)
     total = mix.tokens
@@ -274,7 +274,7 @@ def _arm(
             "tokens"
         )
     seed = top.whole("seed") if "seed" in top else 0
-    recipe_components.check_budgets(top, present, total)
+    check_budgets(top, present, total)
     return Arm(
         name=name,
         settings={

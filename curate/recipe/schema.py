@@ -10,8 +10,8 @@ Editors that speak TOML (taplo, Even Better TOML) take it from a line on top of 
 
 from typing import Any
 
-from curate.recipe_model import LAYOUTS, MAX_SHARD_TOKENS, OVERLAPS, TOTAL, MixDecl
-from curate.recipe_read import MAX_WHOLE, NAME
+from curate.recipe.model import LAYOUTS, MAX_SHARD_TOKENS, OVERLAPS, TOTAL, MixDecl
+from curate.recipe.read import MAX_WHOLE, NAME
 
 Schema = dict[str, Any]
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from curate.recipe_where import Clause
+from curate.recipe.where import Clause
 
 LAYOUTS = ("interleaved", "by-source")
 """Who mixes: the stream, or the trainer."""

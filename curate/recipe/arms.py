@@ -17,8 +17,8 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
-from curate.recipe_model import Arm, Component
-from curate.recipe_read import MAX_WHOLE, Table, amount, nearest
+from curate.recipe.model import Arm, Component
+from curate.recipe.read import MAX_WHOLE, Table, amount, nearest
 
 SWEPT = ("share", "tokens", "documents", "bytes", "epochs", "max_epochs", "where")
 MAX_ARMS = 1_000
