@@ -1,8 +1,8 @@
 """
 Turn a component's `where` into the spans that should not be in it.
 
-The words of the language are read by `curate.recipe.where`; what they mean is written down here a second
-time: numbers are compared as the column's own kind (float32 for scores), null makes a comparison
+The words of the language are read by `curate.recipe.where`; what they mean is written down here a
+second time: numbers are compared as the column's own kind (float32 for scores), null makes a comparison
 false.
 
     >>> import polars as pl
