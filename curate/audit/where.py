@@ -2,8 +2,8 @@
 Turn a component's `where` into the spans that should not be in it.
 
 The words of the language are read by `curate.recipe.where`; what they mean is written down here a
-second time: numbers are compared as the column's own kind (float32 for scores), null makes a comparison
-false.
+second time: numbers are compared as the column's own kind (float32 for scores), null makes a
+comparison false.
 
     >>> import polars as pl
     >>> table = pl.DataFrame({"toxicity": [0.2, 0.7, None]}, schema={"toxicity": pl.Float32})

@@ -8,7 +8,6 @@ Commands live one per file and are imported only when named, so that `curate --h
 """
 
 import importlib
-import importlib.util
 import os
 import signal
 import sys
@@ -47,11 +46,11 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the work."""
-        return [name for name in COMMANDS if _exists(name)]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the file that holds a command."""
-        if cmd_name not in COMMANDS or not _exists(cmd_name):
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"curate.cli.{cmd_name}").command
         return command
@@ -72,10 +71,6 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
-
-
-def _exists(name: str) -> bool:
-    return importlib.util.find_spec(f"curate.cli.{name}") is not None
 
 
 @click.group(
