@@ -35,7 +35,7 @@ FILES = [
 FIRST = {
     "counts": "rows", "dropped": "dropped", "laws": "laws_alone", "left_out": "find",
     "merkle": "prove", "opened": "recount", "rank": "laws", "recount": "recount",
-    "schedule": "laws", "sidecars": "sidecars", "texts": "laws", "tiling": "rows",
+    "schedule": "laws", "sidecars": "sidecars", "texts": "laws", "tiling": "tiling",
     "where": "laws", "structure": "structure", "sums": "structure", "digests": "verify",
     "verify": "verify",
 }  # fmt: skip
@@ -52,7 +52,8 @@ def tests_of(file: str) -> list[str]:
     """Test files in the order in which they are likely to notice."""
     name = Path(file).stem
     if name.startswith("manifest"):
-        return ["tests/test_manifest.py", "tests/audit/test_verify.py", "tests/audit/test_lies.py"]
+        manifests = ["tests/test_manifest_words.py", "tests/test_manifest.py"]
+        return [*manifests, "tests/audit/test_verify.py", "tests/audit/test_lies.py"]
     first = FIRST.get(name, "lies")
     names = [first, *(other for other in AFTERWARDS if other != first)]
     tests = [f"tests/audit/test_{name}.py" for name in names]
