@@ -2,6 +2,7 @@
 Turn what went wrong into a sentence, its numbers, a way out and an exit code.
 
     CurateError            1   failed
+    ├── DiskError          1   the disk is full, read-only, broken …
     ├── UsageError         2   the command line or a recipe cannot be understood
     │   └── RecipeError    2   a recipe has a mistake: file, key, what it should be
     ├── IntegrityError     3   something is not what it says it is
@@ -73,6 +74,13 @@ class CurateError(Exception):
 
 def _rebuild(kind: type[CurateError], message: str, details: list[str], hint: str) -> CurateError:
     return kind(message, details=details, hint=hint)
+
+
+class DiskError(CurateError):
+    """The operating system refused to read or write: no space, no permission, a broken disk."""
+
+    code = "disk"
+    retryable = True
 
 
 class UsageError(CurateError):

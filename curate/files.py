@@ -16,15 +16,18 @@ first, so that a test can stop a build before any one of them.
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from curate.errors import IntegrityError
+from curate.errors import CurateError, DiskError, IntegrityError
 
 TEMPORARY_PREFIX = ".tmp-"
 """Names that start so are leftovers of an interrupted write; `sweep` deletes them."""
+
+_FOOTER = "Invalid thrift: transport error"
 
 on_operation: Callable[[str, Path], None] | None = None
 """Called with (operation, path) before every change to the disk; only tests set it."""
@@ -34,6 +37,44 @@ def announce(operation: str, path: Path) -> None:
     """Tell `on_operation` that `operation` is about to happen to `path`."""
     if on_operation is not None:
         on_operation(operation, path)
+
+
+@contextmanager
+def refusals_told(*folders: Path) -> Iterator[None]:
+    """
+    Turn what the operating system refused, whichever library asked, into DiskError.
+
+    `folders` are where space may be short: the error says how much of it is free.
+    """
+    try:
+        yield
+    except (CurateError, BrokenPipeError):
+        raise
+    except Exception as error:
+        reason = _refusal(error)
+        if reason is None:
+            raise
+        raise DiskError(
+            reason,
+            details=[f"{folder}: {_free(folder):,} bytes free" for folder in folders],
+            hint="When that is mended, type the same line again: finished work is kept.",
+        ) from error
+
+
+def _refusal(error: Exception) -> str | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        said = os.strerror(error.errno)
+        return said if error.filename is None else f"{said}: {error.filename}"
+    # polars hands the number on in its text, and nowhere else; of a footer not even that.
+    if number := re.search(r"\(os error (\d+)\)", str(error)):
+        return os.strerror(int(number[1]))
+    return "the end of a table could not be written" if _FOOTER in str(error) else None
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
 
 
 def sync_folder(folder: Path) -> None:

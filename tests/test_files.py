@@ -1,12 +1,15 @@
 """A file is wholly there or not there at all, and names from strangers stay in their folder."""
 
+import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
+from polars.exceptions import ComputeError
 
 from curate import files
-from curate.errors import IntegrityError
+from curate.errors import DiskError, IntegrityError
 
 
 @pytest.fixture
@@ -113,3 +116,35 @@ def test_ordinary_names_pass(tmp_path: Path) -> None:
     assert tmp_path / "shards" / "00000-ab12cd34.ds.index" == files.inside(
         tmp_path, "shards/00000-ab12cd34.ds.index"
     )
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        (OSError(errno.ENOSPC, "x"), "No space left on device"),
+        (OSError(errno.EROFS, "x", "a/b"), "Read-only file system: a/b"),
+        (ComputeError("parquet: … No space left on device (os error 28)"), "No space left"),
+        (ComputeError("parquet: Invalid thrift: transport error"), "end of a table"),
+    ],
+)
+def test_what_the_system_refused_is_told(tmp_path: Path, raised: Exception, says: str) -> None:
+    """Whichever library met it, the error says what was refused, what is free and what to do."""
+    with (
+        pytest.raises(DiskError, match=says) as caught,
+        files.refusals_told(tmp_path / "not" / "yet"),
+    ):
+        raise raised
+    assert 1 == caught.value.exit_code
+    (line,) = caught.value.details
+    assert re.fullmatch(rf"{re.escape(str(tmp_path))}/not/yet: [\d,]+ bytes free", line)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [BrokenPipeError(errno.EPIPE, "x"), IntegrityError("x"), ComputeError("x"), ValueError("x")],
+)
+def test_everything_else_is_left_as_it_is(raised: Exception) -> None:
+    """A reader that went away, an error of ours, a bug: not the disk's."""
+    with pytest.raises(type(raised)) as caught, files.refusals_told():
+        raise raised
+    assert raised is caught.value

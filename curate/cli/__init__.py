@@ -14,7 +14,7 @@ import sys
 
 import click
 
-from curate import __version__
+from curate import __version__, files
 from curate.errors import CurateError
 
 COMMANDS: dict[str, str] = {
@@ -91,7 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = group.main(arguments, prog_name="curate", standalone_mode=False)
+        with files.refusals_told():
+            code = group.main(arguments, prog_name="curate", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except CurateError as error:
         _fail(error, arguments)

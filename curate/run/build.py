@@ -37,9 +37,9 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
     Make the mixes of a recipe.
 
     Raises IntegrityError if an input is not the locked one or a mix of that version holds
-    something else, InfeasibleError if the pools cannot give what is asked.
+    something else, InfeasibleError if the pools cannot give what is asked, DiskError.
     """
-    with order.store.locked(wait=order.wait):
+    with files.refusals_told(order.store.root, order.out), order.store.locked(wait=order.wait):
         done = finished(order)
         if done is not None:
             return done
