@@ -38,7 +38,7 @@ def build_in(folder: Path, full_from: int | None = None) -> int:
 def test_a_full_disk_is_an_error_and_the_next_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: int
 ) -> None:
-    """ENOSPC from the k-th write on: DiskError says what is free; with space the bytes are right."""
+    """ENOSPC from the k-th write on is a DiskError; with space again the bytes are right."""
     whole = tiny(tmp_path / "whole")
     monkeypatch.chdir(whole)
     n_operations = build_in(whole)
