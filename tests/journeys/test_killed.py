@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -190,49 +192,29 @@ def test_killed_at_random_moments(tmp_path: Path, scale: int) -> None:
     assert_whole(folder, expected)
 
 
-def test_ctrl_c_is_exit_130(tmp_path: Path) -> None:
-    """SIGINT ends a build with 130 and a line that says how to go on."""
+@pytest.mark.parametrize(
+    ("sent", "code", "says"),
+    [(signal.SIGINT, 130, "run the same line again"), (signal.SIGTERM, 143, "")],
+)
+def test_a_signal_is_an_exit_code(
+    tmp_path: Path, sent: signal.Signals, code: int, says: str
+) -> None:
+    """SIGINT ends a build with 130 and a line that says how to go on, SIGTERM with 143."""
     folder = walk.demo_folder(tmp_path / "demo")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (folder / "store/documents").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process = building(folder)
+    wait_for((folder / "store/documents").exists)
+    process.send_signal(sent)
     _, said = process.communicate(timeout=30)
 
-    assert 130 == process.returncode
-    assert "run the same line again" in said
-
-
-def test_sigterm_is_exit_143(tmp_path: Path) -> None:
-    """SIGTERM ends a build with 143."""
-    folder = walk.demo_folder(tmp_path / "demo")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (folder / "store/documents").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-
-    assert 143 == process.returncode
+    assert code == process.returncode
+    assert says in said
 
 
 def test_a_killed_worker_ends_the_build_with_its_name(tmp_path: Path) -> None:
     """A worker killed by the system ends the build within 5 s, saying what it was on."""
     folder = walk.demo_folder(tmp_path / "demo")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (workers := grandchildren(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    process = building(folder)
+    workers = wait_for(lambda: grandchildren(process.pid))
     os.kill(workers[0], signal.SIGKILL)
     killed = time.monotonic()
     _, said = process.communicate(timeout=30)
@@ -241,6 +223,22 @@ def test_a_killed_worker_ends_the_build_with_its_name(tmp_path: Path) -> None:
     assert "the worker on read " in said
     assert "was killed by SIGKILL" in said
     walk.curate("build", "recipes/demo.toml", cwd=folder)
+
+
+def building(folder: Path) -> "subprocess.Popen[str]":
+    """A build of the demo by two workers, under way."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "curate", "build", "recipes/demo.toml", "--workers", "2"],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """What `condition` gives as soon as it is true, or after a minute."""
+    deadline = time.monotonic() + 60
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
 
 
 def grandchildren(pid: int) -> list[int]:
