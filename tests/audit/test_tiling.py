@@ -10,8 +10,6 @@ import pytest
 
 from curate.audit import tiling
 from curate.audit.opened import Opened, open_mix
-from curate.audit.verify import verify
-from curate.errors import UsageError
 from tests.audit.conftest import Mix
 from tests.audit.damage import manifest_of, npy
 from tests.audit.test_rows import at
@@ -131,10 +129,3 @@ def test_every_span_s_digest_is_that_of_its_ids(make: Mix) -> None:
 
     assert ("span", f"tokens {second}–{third}, span 1") == (kind, where)
     assert what.startswith("ids are ") and "spans.parquet says" in what
-
-
-@pytest.mark.parametrize("subset", [(0, 3), (4, 3), (1, 0), (-1, 2)])
-def test_a_subset_that_is_none_is_refused(make: Mix, subset: tuple[int, int]) -> None:
-    """From 1 to as many as there are."""
-    with pytest.raises(UsageError, match="no subset"):
-        verify(make(), read_data=True, subset=subset)

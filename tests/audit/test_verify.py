@@ -347,3 +347,10 @@ def test_a_tokenizer_that_is_none_is_named(make: Mix, text: str) -> None:
     assert ("tokenizer", "tokenizer.json is not a tokenizer") in [
         (f.kind, f.what) for f in verify(folder, semantic=True).findings
     ]
+
+
+@pytest.mark.parametrize("subset", [(0, 3), (4, 3), (1, 0), (-1, 2)])
+def test_a_subset_that_is_none_is_refused(make: Mix, subset: tuple[int, int]) -> None:
+    """From 1 to as many as there are."""
+    with pytest.raises(UsageError, match="no subset"):
+        verify(make(), read_data=True, subset=subset)
