@@ -31,6 +31,10 @@ def check(mix: Opened) -> Iterator[Finding]:
     if not places_of(mix).closed:
         yield from _deviation(mix.content["largest_deviation"])
     yield from _sources(mix)
+    if "opt_outs" in mix.origin:
+        said = sum(listed["n_matches"] for listed in mix.origin["opt_outs"])
+        removed = sum(source.get("n_removed", 0) for source in mix.origin["sources"].values())
+        yield from _equal("origin.opt_outs[].n_matches", said=said, found=removed)
     recipe = mix.origin["recipe"]
     found = hashlib.sha256(recipe["text"].encode()).hexdigest()
     yield from _equal("origin.recipe.sha256", said=recipe["sha256"], found=found)

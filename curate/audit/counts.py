@@ -42,6 +42,7 @@ def check(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
     yield from _equal("content.n_documents", content["n_documents"], len(keys))
     yield from _equal("content.merkle_root", content["merkle_root"], merkle.root(hashes).hex())
     yield from _identities(mix, spans)
+    yield from _periods(mix, spans)
 
 
 def _equal(where: str, said: object, found: object) -> Iterator[Finding]:
@@ -126,3 +127,21 @@ def _identities(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
     for pair in sorted(set(spans.select("source", "input").unique().iter_rows()) - listed):
         what = f"input {pair[1]} of source {pair[0]!r} is not in origin.inputs"
         yield Finding("identity", SPANS, "", what)
+
+
+def _periods(mix: Opened, spans: "pl.DataFrame") -> Iterator[Finding]:
+    """No document is older or newer than its source is said to be."""
+    import polars as pl
+
+    days = spans.select("source", day=pl.from_epoch("timestamp").dt.strftime("%Y-%m-%d"))
+    seen = (
+        days.drop_nulls()
+        .group_by("source")
+        .agg(pl.col("day").min().alias("first"), pl.col("day").max().alias("last"))
+    )
+    for name, first, last in seen.sort("source").iter_rows():
+        said = mix.origin["sources"].get(name, {}).get("period", {"from": first, "to": last})
+        if first < said["from"] or last > said["to"]:
+            what = f"the manifest says {said['from']} to {said['to']}, "
+            what += f"the spans are of {first} to {last}"
+            yield Finding("count", MANIFEST, f"origin.sources.{name}.period", what)

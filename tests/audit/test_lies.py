@@ -108,6 +108,7 @@ def test_every_number_of_the_content_is_borne_out_by_the_files(
     assert everything(folder)
 
 
+OPT_OUT = {"name": "a.removals", "sha256": "0" * 64, "n_entries": 2, "n_matches": 1}
 C0, S0 = ("content", "components", 0), ("content", "shards", 0)
 ALONE: list[tuple[dict[tuple[str | int, ...], Any], str]] = [
     ({("content", "n_tokens"): 501}, "content.n_tokens"),
@@ -153,6 +154,7 @@ ALONE: list[tuple[dict[tuple[str | int, ...], Any], str]] = [
         "origin.sources.extra",
     ),
     ({("origin", "inputs", 0, "source"): "nowhere"}, "origin.sources.board"),
+    ({("origin", "opt_outs"): [OPT_OUT]}, "origin.opt_outs[].n_matches"),
 ]
 
 

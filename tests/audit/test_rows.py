@@ -11,6 +11,7 @@ from curate.audit.verify import verify
 from tests.audit.conftest import Mix
 from tests.audit.damage import manifest_of
 from tests.tiny_files import seal
+from tests.tiny_mix import web, write
 
 
 def rewritten(folder: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Path:
@@ -95,3 +96,25 @@ def test_numbers_that_only_the_spans_disprove_are_named(
     seal(folder, lie)
 
     assert where in {f.where for f in verify(folder, semantic=True).findings if f.kind == "count"}
+
+
+@pytest.mark.parametrize(
+    ("period", "n"),
+    [
+        ({"from": "2019-02-12", "to": "2019-12-31"}, 0),
+        ({"from": "2019-02-13", "to": "2019-12-31"}, 1),
+        ({"from": "2019-01-01", "to": "2019-02-12"}, 1),
+    ],
+)
+def test_no_document_is_of_another_time_than_its_source(
+    tmp_path: Path, period: dict[str, str], n: int
+) -> None:
+    """Pages of 12 and 13 February 2019 (1,550,000,000 is in the evening of the 12th)."""
+    pages = [web(f"Page {page}.", page) for page in (0, 1)]
+    folder = write(tmp_path / "t" / "1", documents=pages)
+    facts = manifest_of(folder)
+    facts["origin"]["sources"]["pages"]["period"] = period
+    seal(folder, facts)
+    found = [f.where for f in verify(folder, semantic=True).findings]
+
+    assert ["origin.sources.pages.period"] * n == found
