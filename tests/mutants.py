@@ -11,12 +11,13 @@ It is killed if the focused tests fail. Runs by hand: a mutant takes some second
 
 import argparse
 import ast
+import hashlib
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,18 @@ def _replaced(file: str, source: str, node: ast.AST, new: str, what: str) -> Mut
     return Mutant(file, first + 1, what, text)
 
 
+def drawn(mutants: list[Mutant], n: int, seed: int) -> list[Mutant]:
+    """n of them, by a hash of what they change: other code elsewhere draws no others."""
+    seen: Counter[str] = Counter()
+    places = []
+    for mutant in mutants:
+        name = f"{seed} {mutant.file} {mutant.what}"
+        seen[name] += 1
+        places.append(hashlib.sha256(f"{name} {seen[name]}".encode()).digest())
+    order = sorted(range(len(mutants)), key=places.__getitem__)
+    return [mutants[number] for number in order[:n]]
+
+
 def survives(mutant: Mutant, tree: Path) -> bool:
     """Whether all focused tests pass with the mutant in place."""
     path = tree / mutant.file
@@ -180,8 +193,7 @@ def main() -> None:
     files = [file for file in FILES if options.only in file]
     mutants = [mutant for file in files for mutant in silenced(file)]
     others = [mutant for file in files for mutant in changed(file)]
-    random.Random(options.seed).shuffle(others)
-    mutants += others[: options.others]
+    mutants += drawn(others, options.others, options.seed)
     alive = []
     with tempfile.TemporaryDirectory() as place:
         tree = Path(place) / "tree"
