@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import zstandard
 
-from tests.readers_world import lines, thread
+from tests.readers_world import lines, tar_of, thread
 
 _THREADS = [
     thread(
@@ -53,6 +53,20 @@ _CSV = (
 )
 
 
+def _scraped_parquet() -> bytes:
+    whole = io.BytesIO()
+    pl.DataFrame(
+        {
+            "thread_no": [70, 70, 90],
+            "no": [70, 71, 90],
+            "com": ["Cat?", "<wbr>Yes", None],
+            "time": [1_500_000_000, 1_500_000_001, 1_500_000_002],
+            "toxicity": [0.25, 0.75, None],
+        }
+    ).write_parquet(whole)
+    return whole.getvalue()
+
+
 def _parquet() -> bytes:
     whole = io.BytesIO()
     pl.DataFrame({"body": ["a", "b", ""], "url": ["https://a.example/", None, None]}).write_parquet(
@@ -93,6 +107,8 @@ DUMPS: dict[str, tuple[str, dict[str, Any], bytes, str]] = {
     "api": ("4chan", {"board": "g"}, lines(_API, _THREADS[0]), "3c26c7f0b86968e3"),
     "asagi": ("4chan", {}, _ASAGI, "61dcee272fe0297a"),
     "csv": ("4chan", {"document": "post"}, _CSV, "6d44a2005f078eff"),
+    "tar zst": ("4chan", {}, zstandard.compress(tar_of(_SPACED)), "950add3ed6202892"),
+    "scraped parquet": ("4chan", {}, _scraped_parquet(), "55845226bd01568b"),
     "rendered": ("4chan", {}, lines({"text": _TEXT}), "9d0fc2993f452f02"),
     "c4 gz": ("c4", {}, gzip.compress(lines(*_PAGES), mtime=0), "4dfe6a229a862318"),
     "c4": ("c4", {}, lines(*_PAGES), "4dfe6a229a862318"),

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import io
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import polars as pl
 import zstandard
 
 from curate import readers, store
+from curate.readers.fourchan.tables import ASAGI
 
 
 @dataclass(frozen=True)
@@ -108,3 +111,60 @@ def thread(*posts: dict[str, Any]) -> dict[str, Any]:
             {"no": no, "resto": 0 if not made else first, "time": 1_500_000_000 + k, **post}
         )
     return {"posts": made}
+
+
+def post_rows(reading: Reading) -> list[tuple[Any, ...]]:
+    """Id, text, time and thread of each document."""
+    return reading.documents.select("id", "text", "timestamp", "thread").rows()
+
+
+def tar_of(content: bytes) -> bytes:
+    """A TAR with one file, named as that of the Raiders dump."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        member = tarfile.TarInfo("pol_062016-112019_labeled.ndjson")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+def asagi_row(**fields: str | None) -> bytes:
+    """A row of a FoolFuuka export, as MySQL writes it."""
+    defaults = {
+        "num": "70",
+        "subnum": "0",
+        "thread_num": "70",
+        "op": "1",
+        "timestamp": "1500000000",
+        "spoiler": "0",
+        "deleted": "0",
+        "capcode": "N",
+        "comment": "Hi",
+        "sticky": "0",
+        "locked": "0",
+    }
+    cells = []
+    for name in ASAGI:
+        value = fields[name] if name in fields else defaults.get(name)
+        if value is None:
+            cells.append("\\N")
+        else:
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\\n")
+            cells.append(f'"{escaped}"')
+    return (",".join(cells) + "\n").encode()
+
+
+def warc_record(kind: str, uri: str, payload: bytes, extra: str = "") -> bytes:
+    """A record of a WARC file."""
+    head = (
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:1>\r\n{extra}"
+        f"WARC-Date: 2024-04-25T16:24:44Z\r\nWARC-Target-URI: {uri}\r\n"
+        f"Content-Length: {len(payload)}\r\n\r\n"
+    )
+    return head.encode() + payload + b"\r\n\r\n"
+
+
+def warc_response(body: bytes, media: str = "text/html; charset=utf-8") -> bytes:
+    """What a server answers, header and all."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body

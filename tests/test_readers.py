@@ -339,6 +339,19 @@ def test_every_real_dump(
     assert {} == {k: n for reading in readings for k, n in reading.facts["rejected"].items()}
 
 
+def test_no_real_dump_is_left_out(shared: Path) -> None:
+    """Every file of 4chan and of the web that lies there is read above."""
+    data = shared / "data"
+    found = {
+        path
+        for folder in ("4chan-*", "c4", "commoncrawl", "web-*")
+        for path in data.glob(f"{folder}/**/*")
+        if path.is_file() and path.name != "ORIGIN.txt"
+    }
+
+    assert set() == found - {path for _, _, pattern, _ in REAL for path in data.glob(pattern)}
+
+
 def test_real_c4_is_clean(tmp_path: Path, shared: Path) -> None:
     """What C4's own filter promises holds of what was read: no braces, whole sentences."""
     (path,) = (shared / "data" / "c4").glob("c4-train*")

@@ -316,55 +316,6 @@ def test_plain_text_that_is_not_utf8(tmp_path: Path) -> None:
     assert [(4, 2, b"tw\xff\n")] == [(r["offset"], r["line"], raw_of(r)) for r in reading.rejected]
 
 
-def record(kind: str, uri: str, payload: bytes, extra: str = "") -> bytes:
-    head = (
-        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:1>\r\n{extra}"
-        f"WARC-Date: 2024-04-25T16:24:44Z\r\nWARC-Target-URI: {uri}\r\n"
-        f"Content-Length: {len(payload)}\r\n\r\n"
-    )
-    return head.encode() + payload + b"\r\n\r\n"
-
-
-def response(body: bytes, media: str = "text/html; charset=utf-8") -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-HTML = "<html><head><title>T</title></head><body><p>Hi <b>caf\u00e9</b></p><script>x</script>"
-
-
-def test_warc(tmp_path: Path) -> None:
-    """Pages and WET texts are documents, everything else is counted by its type."""
-    page = record("response", "<https://a.example/>", response(HTML.encode()))
-    latin = record(
-        "response",
-        "https://b.example/",
-        response(HTML.encode("latin-1"), "text/html; charset=iso-8859-1"),
-    )
-    image = record("response", "https://c.example/", response(b"\x89PNG", "image/png"))
-    wrong = record("response", "https://d.example/", response(b"<p>\xff</p>"))
-    wet = record("conversion", "https://e.example/", b"Plain words.")
-    request = record("request", "https://a.example/", b"GET / HTTP/1.1\r\n\r\n")
-    members = [request, page, latin, image, wrong, wet]
-    reading = read(tmp_path, b"".join(map(gzip.compress, members)), "warc")
-
-    assert ["Hi\ncaf\u00e9", "Hi\ncaf\u00e9", "Plain words."] == reading.texts
-    assert ["https://a.example/", "https://b.example/", "https://e.example/"] == reading.documents[
-        "url"
-    ].to_list()
-    assert len(request) == reading.documents["offset"][0]
-    assert 1_714_062_284 == reading.documents["timestamp"][0]
-    assert (6, 3, {"not-html": 1, "request": 1}, {"not-utf8": 1}) == reading.counts
-
-
-def test_a_warc_that_stops_is_damaged(tmp_path: Path) -> None:
-    """A record that is shorter than it says is an error, compressed or not."""
-    whole = record("response", "https://a.example/", response(HTML.encode()))
-    for cut in range(len(whole) - 60, len(whole) - 5, 7):
-        with pytest.raises(InputError, match="damaged"):
-            read(tmp_path, (whole + whole)[: len(whole) + cut], "warc")
-
-
 RECORDS = st.lists(
     st.fixed_dictionaries(
         {"text": st.text(max_size=12) | st.integers() | st.none()},

@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 import orjson
 
 from curate import files
+from curate.readers.reasons import REJECTED, SKIPPED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,6 +80,7 @@ class Tally:
 
     def skip(self, reason: str, n: int = 1) -> None:
         """Count `n` records that are not documents and are not meant to be."""
+        _check(reason, SKIPPED)
         if n:
             self.skipped[reason] += n
 
@@ -86,6 +88,7 @@ class Tally:
         self, *, offset: int, line: int, reason: str, raw: bytes, n_bytes: int | None = None
     ) -> None:
         """Keep a record that could not be read; `n_bytes` where `raw` is only its beginning."""
+        _check(reason, REJECTED)
         self.rejected[reason] += 1
         self.n_bytes_rejected += len(raw) if n_bytes is None else n_bytes
         if self._file is None:
@@ -124,3 +127,8 @@ class Tally:
         files.remove(self._scratch)
         if kind is None and self._file is None:
             files.remove(self._path)  # of an earlier, interrupted reading of the same input
+
+
+def _check(reason: str, known: Mapping[str, str]) -> None:
+    if reason not in known:
+        raise ValueError(f"{reason!r} is not among the reasons in curate.readers.reasons")

@@ -20,6 +20,7 @@ from curate.errors import MissingExtraError
 from curate.readers import pages
 from curate.readers.base import Declaration, Tally
 from curate.readers.decompress import Stream
+from curate.readers.reasons import SKIPPED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -123,8 +124,10 @@ def _text(record: Any, kind: str, raw: bytes) -> tuple[str, str | None]:
     """(reason, text): text of a page, or None with the reason why there is none."""
     if kind == "conversion":
         return _decoded(raw, "utf-8")
-    if kind != "response" or record.http_headers is None:
-        return f"skip:{kind}", None
+    if kind != "response":
+        return f"skip:{kind if kind in SKIPPED else 'other-record'}", None
+    if record.http_headers is None:
+        return "skip:not-http", None
     media = record.http_headers.get_header("Content-Type") or "text/html"
     if not media.lower().startswith(("text/html", "application/xhtml")):
         return "skip:not-html", None

@@ -1,0 +1,89 @@
+"""Threads whose posts lie apart: in rows, in snapshots, in several files."""
+
+import hashlib
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from curate import readers
+from curate.readers import csvrows
+from curate.readers.fourchan import group
+from curate.readers.options import declare
+from tests.readers_world import asagi_row, lines, read, thread
+
+
+def test_rows_of_a_thread_need_not_lie_together(tmp_path: Path) -> None:
+    """Posts are grouped by thread and put in order; of a post that occurs twice the last counts."""
+    data = b"".join(
+        asagi_row(num=str(no), thread_num=str(of), comment=text)
+        for no, of, text in [
+            (72, 70, "c"),
+            (80, 80, "x"),
+            (70, 70, "a"),
+            (71, 70, "old"),
+            (71, 70, "b"),
+        ]
+    )
+    reading = read(tmp_path, data, "4chan", {"board": "g"})
+
+    assert {"4chan:g/70": "a\n\n\nb\n\n\nc", "4chan:g/80": "x"} == dict(
+        zip(reading.ids, reading.texts, strict=True)
+    )
+    assert 1 == reading.facts["posts"]["superseded"]
+    assert 5 == reading.facts["posts"]["read"] + 1
+
+
+def test_grouping_on_the_disk_is_grouping_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small runs and partitions give the same threads, and leave nothing behind."""
+    data = b"".join(
+        asagi_row(num=str(1000 + k), thread_num=str(1000 + k % 37), comment=f"post {k}")
+        for k in range(500)
+    )
+    whole = read(tmp_path, data, "4chan")
+    monkeypatch.setattr(csvrows, "BLOCK", 4_000)
+    monkeypatch.setattr(csvrows, "LONGEST", 2_000)
+    monkeypatch.setattr(group, "RUN", 5_000)
+    monkeypatch.setattr(group, "PARTITION", 9_000)
+    parted = read(tmp_path, data, "4chan")
+
+    assert 37 == whole.documents.height
+    assert whole.documents.sort("thread").equals(parted.documents.sort("thread"))
+
+
+def test_join_merges_what_lies_apart(tmp_path: Path) -> None:
+    """Two snapshots of a thread in one file are two documents, or one if the recipe says join."""
+    early, late = thread({"com": "a"}), thread({"com": "a"}, {"com": "b"})
+
+    assert ["a", "a\n\n\nb"] == read(tmp_path, lines(early, late), "4chan").texts
+    assert ["a\n\n\nb"] == read(tmp_path, lines(early, late), "4chan", {"join": True}).texts
+
+
+def test_join_merges_files(tmp_path: Path) -> None:
+    """Posts of a thread in several files meet; what comes out does not depend on their order."""
+    out = tmp_path / "out"
+    data = [
+        lines(thread({"com": "a"}, {"com": "b"}), b"bad"),
+        lines(
+            {"posts": [{"no": 71, "resto": 70, "com": "b"}, {"no": 72, "resto": 70, "com": "c"}]}
+        ),
+        asagi_row(num="73", op="0", comment="d"),
+    ]
+    inputs = []
+    for k, content in enumerate(data):
+        path = tmp_path / f"{k}"
+        path.write_bytes(content)
+        inputs.append((str(path), hashlib.sha256(content).hexdigest()))
+    declaration = declare("4chan", {"join": True}, where="x")
+    facts = readers.read_joined(inputs, declaration, out=out)
+    joint = readers.joined_sha256([sha256 for _, sha256 in inputs])
+    (row,) = pl.read_parquet(out / f"{joint[:16]}-00000.parquet").to_dicts()
+
+    assert ("4chan:pol/70", "a\n\n\nb\n\n\nc\n\n\nd") == (row["id"], row["text"])
+    assert (2, 1, {"not-json": 1}) == (facts["n_records"], facts["n_documents"], facts["rejected"])
+    assert {"read": 4, "superseded": 1} == {k: facts["posts"][k] for k in ("read", "superseded")}
+    assert inputs[0][1][:16] == row["input"]
+    assert sum(map(len, data)) == facts["n_bytes"]
+    assert facts == readers.read_joined(inputs[::-1], declaration, out=out)
