@@ -280,6 +280,8 @@ def test_sets_of_files_together_are_all_files(make: Mix) -> None:
 
     assert whole == set.union(*parts)
     assert len(whole) == sum(len(p) for p in parts)
+    left = verify(folder, read_data=True, subset=(1, 3)).not_checked
+    assert "the bytes of the other 2 sets of files" in left
 
 
 def test_the_committed_manifest_must_be_the_mix_s(make: Mix) -> None:
