@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def available_cores() -> int:
     default="write",
     help="Stop after this stage.",
 )
+@click.option(
+    "--max-rejected",
+    default="0.1 %",
+    show_default=True,
+    help="Most records, or bytes, of an input that may be unreadable.",
+)
 @click.option("--locked", is_flag=True, help="Refuse to write or change the lock.")
 @click.option("--no-wait", is_flag=True, help="Exit 7 if another curate holds the store.")
 @click.option(
@@ -52,6 +59,7 @@ def command(
     record: Path,
     workers: int | None,
     until: str,
+    max_rejected: str,
     locked: bool,
     no_wait: bool,
     link: str,
@@ -76,6 +84,7 @@ def command(
         record=record,
         workers=workers or available_cores(),
         until=until,
+        max_rejected=share(max_rejected, "--max-rejected"),
         locked=locked,
         wait=not no_wait,
         link=link,
@@ -94,6 +103,17 @@ def command(
         as_json=as_json,
         text="\n".join([*lines, state]),
     )
+
+
+def share(text: str, option: str) -> Fraction:
+    """An exact share such as 0.001, 1/1000 or "0.1 %"; UsageError if it is none."""
+    from curate.errors import UsageError
+    from curate.recipe.read import amount
+
+    try:
+        return amount(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 class drawing:

@@ -37,7 +37,8 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
     Make the mixes of a recipe.
 
     Raises IntegrityError if an input is not the locked one or a mix of that version holds
-    something else, InfeasibleError if the pools cannot give what is asked, DiskError.
+    something else, InputError if an input is damaged or more of its records were rejected than
+    the order allows, InfeasibleError if the pools cannot give what is asked, DiskError.
     """
     with files.refusals_told(order.store.root, order.out), order.store.locked(wait=order.wait):
         done = finished(order)
@@ -45,12 +46,15 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
             return done
         from curate.run import job as jobs
         from curate.run import thresholds
+        from curate.run.stages import check_rejected
 
         job = jobs.open_job(order.recipe, store=order.store, locked=order.locked)
         built = Built(reached=order.until)
         for stage in STAGES[: STAGES.index(order.until) + 1]:
             if stage in ("read", "tag", "tokenize"):
                 _run_stage(job, stage, order, listen)
+                if stage == "read":
+                    check_rejected(job, order.max_rejected)
                 if stage == "tag":
                     _run_stage(job, "calibrate", order, listen)
             elif stage == "plan":

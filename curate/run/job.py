@@ -55,15 +55,23 @@ class Job:
         limit = self.recipe.tokenizer.max_document_tokens
         return tokens.declare(self.tokenizer, max_document_tokens=limit)
 
+    def readings(self, source: str) -> list[tuple[str, list[locks.Input]]]:
+        """What of a source is read as one: (sha256 that names receipt and parts, its inputs)."""
+        distinct = {item.sha256: item for item in self.lock.of(source)}
+        if self.readers[source].get("join") and len(distinct) > 1:
+            joint = readers.joined_sha256(list(distinct))
+            return [(joint, [distinct[sha256] for sha256 in sorted(distinct)])]
+        return [(sha256, [item]) for sha256, item in distinct.items()]
+
     def part_names(self, source: str) -> list[str]:
         """Names of the parts of a source's locked inputs, in order; InfeasibleError if unread."""
         names: list[str] = []
-        for item in self.lock.of(source):
-            receipt = read_receipt(self.documents(source), item.sha256[:16])
+        for sha256, items in self.readings(source):
+            receipt = read_receipt(self.documents(source), sha256[:16])
             if receipt is None:
-                raise self._missing(f"{source}: {item.name} has not been read")
+                raise self._missing(f"{source}: {items[0].name} has not been read")
             names += [part["name"] for part in receipt["parts"]]
-        return sorted(set(names))
+        return sorted(names)
 
     def parts(self, source: str) -> list[Part]:
         """The parts of a source with all their files; InfeasibleError if one lacks."""

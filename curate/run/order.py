@@ -5,6 +5,7 @@ Nothing here changes a byte of a result.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from curate import recipe
@@ -24,6 +25,7 @@ class Order:
     locked: bool = False
     wait: bool = True
     link: str = "hard"
+    max_rejected: Fraction = Fraction(1, 1000)
 
 
 def mix_names(loaded: recipe.Recipe) -> dict[str, str]:

@@ -110,23 +110,28 @@ def _day(seconds: int) -> str:
 
 
 def _inputs(job: Job) -> list[dict[str, Any]]:
-    """One entry per distinct input of a source, by digest: renaming changes names only."""
+    """
+    One entry per distinct input of a source, by digest: renaming changes names only.
+
+    Inputs that are joined have their counts together, in the first of them.
+    """
     found = {}
-    for item in job.lock.inputs:
-        receipt = read_receipt(job.documents(item.source), item.sha256[:16])
-        if receipt is None:
-            continue
-        name = lock.without_credentials(item.name) if lock.is_url(item.name) else item.name
-        found[item.source, item.sha256] = {
-            "source": item.source,
-            "name": PurePosixPath(name).name,
-            "sha256": item.sha256,
-            "n_bytes": item.n_bytes,
-            "n_records": receipt["n_records"],
-            "n_documents": receipt["n_documents"],
-            "skipped": receipt["skipped"],
-            "rejected": receipt["rejected"],
-        }
+    nothing = {"n_records": 0, "n_documents": 0, "skipped": {}, "rejected": {}}
+    for source in job.recipe.sources:
+        for sha256, items in job.readings(source):
+            counts = read_receipt(job.documents(source), sha256[:16])
+            if counts is None:
+                continue
+            for item in items:
+                name = lock.without_credentials(item.name) if lock.is_url(item.name) else item.name
+                found[source, item.sha256] = {
+                    "source": source,
+                    "name": PurePosixPath(name).name,
+                    "sha256": item.sha256,
+                    "n_bytes": item.n_bytes,
+                    **{count: counts[count] for count in nothing},
+                }
+                counts = nothing
     return [found[key] for key in sorted(found)]
 
 

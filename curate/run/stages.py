@@ -13,6 +13,7 @@ is a small one; no result depends on the order.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,22 @@ class Tasks:
 
 
 class Read(Step):
-    """Task i: read input i of `inputs` into documents parts."""
+    """Task i: read inputs i of `inputs`, one or several as one, into documents parts."""
 
     name = "read"
 
     def __init__(self) -> None:
         super().__init__()
-        self.inputs: list[tuple[Input, dict[str, Any], Path]] = []
+        self.inputs: list[tuple[list[Input], dict[str, Any], Path]] = []
 
     def run_task(self, rank: int, progress: Progress) -> None:
-        """Read one input file."""
-        item, declaration, out = self.inputs[rank]
+        """Read one input file, or those that are to be joined."""
+        items, declaration, out = self.inputs[rank]
+        if len(items) > 1:
+            named = [(item.name, item.sha256) for item in items]
+            readers.read_joined(named, declaration, out=out, progress=progress)
+            return
+        (item,) = items
         readers.read_input(
             item.name, declaration, input_sha256=item.sha256, out=out, progress=progress
         )
@@ -113,19 +119,28 @@ def read_tasks(job: Job) -> Tasks:
     """Inputs without a receipt."""
     step = Read()
     tasks = Tasks("read", "B", step)
-    seen = set()
-    for item in sorted(job.lock.inputs, key=lambda i: (-i.n_bytes, i.source, i.name)):
-        out = job.documents(item.source)
-        if (out, item.sha256) in seen:
-            continue  # two names, one content: one set of parts
-        seen.add((out, item.sha256))
-        if read_receipt(out, item.sha256[:16]) is not None:
-            tasks.n_done += 1
-            continue
-        step.inputs.append((item, job.readers[item.source], out))
-        tasks.names.append(f"{item.source}: {item.name}")
-        tasks.amounts.append(item.n_bytes)
+    waiting = []
+    for source in job.recipe.sources:
+        for sha256, items in job.readings(source):
+            if read_receipt(job.documents(source), sha256[:16]) is not None:
+                tasks.n_done += 1
+            else:
+                waiting.append((sum(item.n_bytes for item in items), source, items))
+    for n_bytes, source, items in sorted(waiting, key=lambda w: (-w[0], w[1], w[2][0].name)):
+        more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+        step.inputs.append((items, job.readers[source], job.documents(source)))
+        tasks.names.append(f"{source}: {items[0].name}{more}")
+        tasks.amounts.append(n_bytes)
     return tasks
+
+
+def check_rejected(job: Job, limit: Fraction) -> None:
+    """InputError if of any input more than `limit` of its records or bytes were rejected."""
+    for source in job.recipe.sources:
+        for sha256, items in job.readings(source):
+            receipt = read_receipt(job.documents(source), sha256[:16])
+            if receipt is not None:
+                readers.check_rejected(receipt, name=items[0].name, limit=limit)
 
 
 def tag_tasks(job: Job) -> Tasks:
@@ -185,11 +200,12 @@ def tokenize_tasks(job: Job) -> Tasks:
 def _parts(job: Job) -> list[tuple[str, str, int]]:
     """(source, part, n_documents) of every part of every source, big ones first."""
     found = {}
-    for item in job.lock.inputs:
-        receipt = read_receipt(job.documents(item.source), item.sha256[:16])
-        if receipt is None:
-            raise RuntimeError(f"{item.name} has no receipt after the read stage")
-        for part in receipt["parts"]:
-            found[item.source, part["name"]] = part["n_documents"]
+    for source in job.recipe.sources:
+        for sha256, items in job.readings(source):
+            receipt = read_receipt(job.documents(source), sha256[:16])
+            if receipt is None:
+                raise RuntimeError(f"{items[0].name} has no receipt after the read stage")
+            for part in receipt["parts"]:
+                found[source, part["name"]] = part["n_documents"]
     rows = [(source, part, n) for (source, part), n in found.items()]
     return sorted(rows, key=lambda row: (-row[2], row[0], row[1]))
