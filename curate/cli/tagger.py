@@ -97,7 +97,7 @@ def evaluate(
     told = training.TrainingRecipe.load(recipe)
     path = model or shelf.located(f"builtin:{told.name}")
     rows = training.labelled(told, data)
-    found = evaluate.measured(told, rows, path, data=data, unseen=unseen, beside=beside)
+    found = evaluate.measured(told, rows, path, unseen=unseen, beside=beside)
     recorded = shelf.card(path)
     if check:
         wanted = card.like(recorded.get("metrics", {}), found)

@@ -132,7 +132,7 @@ def _metrics(found: Mapping[str, Any]) -> dict[str, list[str]]:
         [name, f"{m['n']:,}", f"{m['n_toxic']:,}", m["auroc"]]
         + [beside.get(which, {}).get(name, "") for which in ("linear",)]
         + [m["average_precision"], m["ece"]]
-        for name, m in sets.items()
+        for name, m in {**sets, "madlibs (not in all)": found["identity_terms"]}.items()
     ]
     points = [
         [name, threshold, m["at"][threshold]["precision"], m["at"][threshold]["recall"],

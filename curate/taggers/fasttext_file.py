@@ -47,6 +47,7 @@ class Header:
     minn: int
     maxn: int
     quantized: bool
+    n_rows: int  # of the input matrix: words, then buckets
 
 
 class _Reader:
@@ -108,7 +109,7 @@ def header(data: bytes | mmap) -> Header:
     _matrix(reader, len(labels), dim, reader.flag("output quantization flag"), "output matrix")
     if reader.at != len(reader.data):
         raise _broken(f"{len(reader.data) - reader.at:,} bytes follow its end")
-    return Header(dim, _LOSSES[loss], n_words, labels, word_ngrams, minn, maxn, quantized)
+    return Header(dim, _LOSSES[loss], n_words, labels, word_ngrams, minn, maxn, quantized, rows)
 
 
 def _dictionary(reader: _Reader) -> tuple[int, tuple[str, ...], int]:

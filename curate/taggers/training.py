@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate import files
 from curate.errors import IntegrityError, RecipeError
-from curate.taggers import corpora
+from curate.taggers import corpora, folding
 from curate.taggers.corpora import LabelledSet
 from curate.taggers.fasttext import PREFIX
 from curate.taggers.words import normalised
@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 
 OTHER = "clean"
 _PER_SET: dict[str, Any] = {"valid": 0, "test": 0, "repeat": 1}
-_USUAL: dict[str, Any] = {"votes": 4, "soften": False, "quantize": {}, "normalise": "words"}
+_USUAL: dict[str, Any] = {
+    "votes": 4,
+    "soften": False,
+    "normalise": "words",
+    "fold": False,
+    "quantize": {},
+}
 _SHORTEST, _LONGEST = 4, 256  # words of a piece
 
 
@@ -66,6 +72,7 @@ class TrainingRecipe:
     sets: tuple[LabelledSet, ...]
     unlabelled: tuple[Unlabelled, ...]
     fasttext: Mapping[str, Any]
+    fold: bool  # one number per row instead of `dim`: the same function (see `folding`)
     quantize: Mapping[str, Any]
     path: Path
 
@@ -176,7 +183,7 @@ def voted(recipe: TrainingRecipe, rows: "pl.DataFrame", data: Path) -> "pl.DataF
 
     texts = asked(recipe, rows, data)
     if not texts.height:
-        return texts.with_columns(votes=pl.lit(0, pl.UInt8))
+        return no_votes()
     votes = pl.read_parquet(recipe.teacher)
     found = fingerprint_of(texts)
     recorded = pl.read_parquet_metadata(recipe.teacher).get("texts", "")
@@ -186,6 +193,13 @@ def voted(recipe: TrainingRecipe, rows: "pl.DataFrame", data: Path) -> "pl.DataF
             details=[f"recorded {recorded}", f"found    {found}"],
         )
     return texts.with_columns(votes["votes"])
+
+
+def no_votes() -> "pl.DataFrame":
+    """The table of `voted` without a row."""
+    import polars as pl
+
+    return pl.DataFrame(schema={"text": pl.String, "votes": pl.UInt8})
 
 
 def record_votes(recipe: TrainingRecipe, texts: "pl.DataFrame", chances: Sequence[float]) -> None:
@@ -254,7 +268,7 @@ def train(
     """
     Train on `rows` (all of them) and `votes`, write the model to `out`, and return what it cost.
 
-    `out` is quantized if the recipe says `[quantize]`. Facts: `sha256`, `bytes`, `n_lines`.
+    `out` is folded or quantized if the recipe says so. Facts: `sha256`, `bytes`, `n_lines`.
     """
     import polars as pl
 
@@ -285,6 +299,8 @@ def _fit(recipe: TrainingRecipe, file: Path, out: Path) -> None:
         model.quantize(input=str(file), thread=1, verbose=0, **_plain(recipe.quantize))
     with files.replacing(out) as temporary:
         model.save_model(str(temporary))
+        if recipe.fold:
+            temporary.write_bytes(folding.folded(temporary.read_bytes()))
 
 
 def _drawn(seed: int, purpose: str) -> random.Random:
