@@ -9,6 +9,7 @@ import pytest
 
 from curate.readers import warc
 from curate.readers.base import Tally
+from curate.readers.options import OPTIONS
 from curate.readers.reasons import REJECTED, SKIPPED
 from tests.readers_world import asagi_row, lines, read, thread, warc_record, warc_response
 
@@ -116,6 +117,16 @@ def test_no_reason_is_left_out() -> None:
     """There is a dump for every reason that a receipt can give, and for no other."""
     assert {*SKIPPED, *REJECTED} == set(DUMPS)
     assert not set(SKIPPED) & set(REJECTED)
+
+
+def test_the_manual_has_them_all(root: Path) -> None:
+    """docs/readers.md explains every reason in these words, and names every option."""
+    manual = (root / "docs/readers.md").read_text()
+    rows = [f"| `{reason}` | {meaning} |" for reason, meaning in {**SKIPPED, **REJECTED}.items()]
+
+    assert [] == [row for row in rows if row not in manual]
+    assert [] == [f"| `{name}` |" for name in OPTIONS["4chan"] if f"| `{name}` |" not in manual]
+    assert [] == [f"`{name}`" for name in OPTIONS if f"| `{name}` |" not in manual]
 
 
 @pytest.mark.parametrize(
