@@ -35,8 +35,8 @@ FILES = [
 ]
 FIRST = {
     "counts": "rows", "dropped": "dropped", "laws": "laws_alone", "left_out": "find",
-    "merkle": "prove", "opened": "recount", "rank": "laws", "recount": "recount",
-    "schedule": "laws", "sidecars": "sidecars", "texts": "laws", "tiling": "tiling",
+    "merkle": "prove", "opened": "recount", "patched": "places", "rank": "laws",
+    "recount": "recount", "schedule": "laws", "sidecars": "sidecars", "texts": "laws", "tiling": "tiling",
     "where": "laws", "structure": "structure", "sums": "structure", "digests": "verify",
     "verify": "verify",
 }  # fmt: skip
