@@ -15,7 +15,7 @@ from curate.cli import group
 from curate.errors import CurateError, InputError, UsageError
 from curate.tokenizer import from_bytes, load
 from curate.tokens.train import train_tokenizer
-from tests.test_tokens_encode import END, documents
+from tests.tokens_world import END, documents
 
 TEXTS = ["low lower lowest", "new newer newest", "wide wider widest"] * 4
 
