@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from curate.errors import InputError, RecipeError
 from curate.tokenizer import Tokenizer, from_bytes, load, tiktoken
 from curate.tokens import engines
-from tests.test_tokens_encode import END, TEXTS
+from tests.tokens_world import END, TEXTS
 
 BYTES = {bytes([byte]): byte for byte in range(256)}
 WORDS = [b"th", b"the", b" the", b" t", b"he", b"  ", b"   ", b"\n ", b"\n\n", b"12", b"aba", b"ab"]
