@@ -160,3 +160,23 @@ def test_the_table_of_documents_is_one_member_with_these_lines(
 
     assert where is None or where == said[0]
     assert what is None or said[1].startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1_000, "1.0K"),
+        (999_999, "999.9K"),
+        (10**6, "1.0M"),
+        (10**9 - 1, "999.9M"),
+        (10**9, "1.0B"),
+        (10**12 - 1, "999.9B"),
+        (10**12, "1.0T"),
+        (1_290_000_000_000, "1.2T"),
+    ],
+)
+def test_counts_in_words_are_rounded_down(n: int, words: str) -> None:
+    """One decimal, from a thousand to a trillion."""
+    assert words == sidecars.in_words(n)
