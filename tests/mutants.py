@@ -36,7 +36,7 @@ FILES = [
 FIRST = {
     "counts": "rows", "dropped": "dropped", "laws": "laws_alone", "left_out": "find",
     "merkle": "prove", "opened": "recount", "patched": "places", "rank": "laws",
-    "recount": "recount", "schedule": "laws", "sidecars": "sidecars", "texts": "laws",
+    "recount": "recount", "schedule": "laws", "sidecars": "sidecars", "texts": "texts",
     "tiling": "tiling", "where": "laws", "structure": "structure", "sums": "structure",
     "digests": "verify", "verify": "verify",
 }  # fmt: skip

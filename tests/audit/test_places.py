@@ -5,7 +5,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from curate.audit.patched import Places, closed_tokens, places_of
+from curate.audit.opened import open_mix
+from curate.audit.patched import Places, check, closed_tokens, places_of
 from tests.audit.conftest import Mix
 from tests.audit.damage import manifest_of
 from tests.tiny_files import seal
@@ -115,9 +116,34 @@ def test_only_what_was_closed_up_shortens(make: Mix, mode: str, closed: bool) ->
         place(0, 0, 4, "toxic", mode="refill"),
     ]
     seal(folder, facts)
-    from curate.audit.opened import open_mix
-
     mix = open_mix(folder)
 
     assert closed == places_of(mix).closed
     assert (14 * closed, 0) == (closed_tokens(mix, "clean"), closed_tokens(mix, "toxic"))
+
+
+@pytest.mark.parametrize("which", ["first", "last", "both"])
+def test_what_came_and_went_again_is_not_looked_for(make: Mix, which: str) -> None:
+    """A place of two spans, of which one or both were filled again: its own words are old."""
+    folder = make(shard_tokens=10_000)
+    spans = open_mix(folder).spans().collect()
+    at = spans["component"].to_list().index("clean", 1)
+    pair = spans[at : at + 2].with_columns(component=pl.lit("clean"))
+    one, two = pair.to_dicts()
+    start, n_tokens = one["start"], one["n_tokens"] + two["n_tokens"]
+    outer = place(0, start, n_tokens, "clean", added=[])
+    part = {"first": pair[:1], "last": pair[1:], "both": pair}[which]
+    came = [
+        {"key": row["key"].hex(), "epoch": row["epoch"], "n_tokens": row["n_tokens"]}
+        for row in part.to_dicts()
+    ]
+    inner = place(0, part["start"][0], int(part["n_tokens"].sum()), "clean", added=came)
+    rows = spans.with_columns(
+        component=pl.when(pl.int_range(pl.len()).is_in([at, at + 1]))
+        .then(pl.lit("clean"))
+        .otherwise("component")
+    )
+    mix = open_mix(folder)
+
+    assert [] == list(check(mix, rows, Places([spans["n_tokens"].sum()], [outer, inner])))
+    assert 1 == len(list(check(mix, rows, Places([spans["n_tokens"].sum()], [outer]))))

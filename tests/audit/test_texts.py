@@ -1,0 +1,69 @@
+"""Texts are encoded again from their first id to their last, and no others."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from curate.audit import texts
+from curate.audit.findings import Finding
+from curate.audit.verify import verify
+from tests.audit.damage import manifest_of
+from tests.tiny_files import seal, tokenizer_json
+from tests.tiny_mix import Document, web, write
+
+
+def merging(folder: Path, pair: str, bos: bool = False) -> list[Finding]:
+    """What encoding again finds with a tokenizer that merges these two letters."""
+    whole = json.loads(tokenizer_json(bos))
+    vocabulary = whole["model"]["vocab"]
+    del vocabulary[next(token for token, id_ in vocabulary.items() if id_ == 0)]
+    vocabulary[pair] = 0
+    whole["model"]["merges"] = [list(pair)]
+    data = json.dumps(whole).encode()
+    (folder / "tokenizer.json").write_bytes(data)
+    lie = manifest_of(folder)
+    lie["content"]["tokenizer"]["sha256"] = hashlib.sha256(data).hexdigest()
+    seal(folder, lie)
+    return list(verify(folder, retokenize=None).findings)
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("text", ["qz at the start", "in the qz middle", "at the end qz", "qz"])
+def test_a_merge_anywhere_in_a_text_changes_its_ids(tmp_path: Path, text: str, bos: bool) -> None:
+    """The first two letters, the last two, and all there are."""
+    pages = [web("Nothing of the kind.", 1), web(text, 2)]
+    folder = write(tmp_path / "t" / "1", documents=pages, bos=bos)
+    ids = pl.read_parquet(folder / "spans.parquet")["id"].to_list()
+
+    assert [("tokenizer", f"span {ids.index(pages[1].id)}")] == [
+        (f.kind, f.where) for f in merging(folder, "qz", bos)
+    ]
+
+
+def test_documents_that_are_not_whole_are_not_compared() -> None:
+    """Cut, begun later, with inserted ids, or a piece: their texts are not the documents'."""
+    pages = [web("Page.", n) for n in range(5)]
+    table = pl.DataFrame(
+        {
+            "id": [*(p.id for p in pages[:4]), f"{pages[4].id}#1", "4chan:pol/1", "4chan:pol/1#2"],
+            "url": [*(page.url for page in pages), None, None],
+            "cut": [False, True, *[False] * 5],
+            "first": [0, 0, 3, *[0] * 4],
+            "n_inserted": [0, 0, 0, 1, 0, 0, 0],
+        }
+    )  # fmt: skip
+
+    assert [True, False, False, False, False, True, False] == texts.whole_documents(table).to_list()
+
+
+def test_more_documents_than_a_lot_are_all_encoded(tmp_path: Path) -> None:
+    """Of 1,001 texts every one merges: twenty are listed, the others counted."""
+    pages = [Document(f"sha256:{n:064x}", f"Page {n}.", "clean") for n in range(1_001)]
+    folder = write(tmp_path / "t" / "1", documents=pages)
+
+    assert [("tokenizer", "and 981 more of this kind")] == [
+        (f.kind, f.what) for f in merging(folder, "Pa")[20:]
+    ]
