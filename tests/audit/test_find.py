@@ -79,12 +79,11 @@ def test_the_store_says_which_clause_left_a_document_out(tmp_path: Path) -> None
     """A page with toxicity 0.9 was read, tagged, and is not clean."""
     bad, store = web("A rude page.", 50), tmp_path / "store"
     folder = write(tmp_path / "t" / "1", documents=DOCUMENTS, where=WHERE)
+    keys = [key("before"), key(bad.id), key("after")]
+    documents = {"key": keys, "input": ["0" * 16] * 3, "offset": [0, 9, 99], "text": [""] * 3}
     for kind, table in (
-        (
-            "documents/pages@0",
-            {"key": [key(bad.id)], "input": ["0" * 16], "offset": [9], "text": [""]},
-        ),
-        ("tags/pages@0/toxicity@0", {"toxicity": [0.9]}),
+        ("documents/pages@0", documents),
+        ("tags/pages@0/toxicity@0", {"toxicity": [0.1, 0.9, 0.2]}),
     ):
         (store / kind).mkdir(parents=True)
         pl.DataFrame(table).write_parquet(store / kind / "p-00000.parquet")

@@ -11,8 +11,10 @@ from curate.audit.recount import load_spans
 from curate.audit.verify import verify
 from curate.errors import IntegrityError, UsageError
 from tests.audit.conftest import Mix
-from tests.audit.damage import npy
+from tests.audit.damage import manifest_of, npy
 from tests.audit.test_rows import at, rewritten
+from tests.tiny_files import seal
+from tests.tiny_mix import some_documents, write
 
 
 @pytest.mark.parametrize(
@@ -88,3 +90,16 @@ def test_a_manifest_alone_is_no_mix(make: Mix, tmp_path: Path) -> None:
     assert folder == open_mix(folder / "manifest.json").folder
     with pytest.raises(UsageError, match="is a manifest without its mix"):
         open_mix(record)
+
+
+def test_a_folder_s_name_is_no_pattern(tmp_path: Path) -> None:
+    """Brackets and stars in a path are letters like others, for spans and for what was dropped."""
+    folder = write(tmp_path / "odd[1]*" / "1.0.0", documents=some_documents())
+    facts = manifest_of(folder)
+    n = facts["origin"]["components"]["clean"]["n_unused"]
+    rows = {"key": [b"k" * 16] * n, "component": ["clean"] * n, "clause": ["[unused]"] * n}
+    schema = {"key": pl.Binary, "component": pl.String, "clause": pl.String}
+    pl.DataFrame(rows, schema=schema).write_parquet(folder / "dropped.parquet")
+    seal(folder, facts)
+
+    assert () == verify(folder, read_data=True, semantic=True).findings

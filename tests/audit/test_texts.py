@@ -67,3 +67,24 @@ def test_more_documents_than_a_lot_are_all_encoded(tmp_path: Path) -> None:
     assert [("tokenizer", "and 981 more of this kind")] == [
         (f.kind, f.what) for f in merging(folder, "Pa")[20:]
     ]
+
+
+def test_what_a_tokenizer_adds_by_itself_is_not_of_the_text(tmp_path: Path) -> None:
+    """A tokenizer.json that ends every text with EOS by a template gives the same ids."""
+    folder = write(tmp_path / "t" / "1", documents=[web("Page.", 1)])
+    end = "<|endoftext|>"
+    parts = [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": end, "type_id": 0}}]
+    whole = json.loads(tokenizer_json())
+    whole["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": parts,
+        "pair": [*parts, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {end: {"id": end, "ids": [256], "tokens": [end]}},
+    }
+    data = json.dumps(whole).encode()
+    (folder / "tokenizer.json").write_bytes(data)
+    facts = manifest_of(folder)
+    facts["content"]["tokenizer"]["sha256"] = hashlib.sha256(data).hexdigest()
+    seal(folder, facts)
+
+    assert () == verify(folder, semantic=True, retokenize=None).findings

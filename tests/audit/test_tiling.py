@@ -81,6 +81,8 @@ def test_spans_cover_the_shard_to_its_end(make: Mix) -> None:
 
     assert ("tiling", "", f"spans end at {last:,}, ids at {end:,}") in found
     assert not {"eos", "span"} & {kind for kind, _, _ in found}
+    none = said(folder, lambda t: t.head(0))
+    assert ("tiling", "", f"spans end at 0, ids at {end:,}") in none
 
 
 def test_no_more_ids_are_inserted_than_there_are(make: Mix) -> None:

@@ -282,6 +282,9 @@ def test_sets_of_files_together_are_all_files(make: Mix) -> None:
     assert len(whole) == sum(len(p) for p in parts)
     left = verify(folder, read_data=True, subset=(1, 3)).not_checked
     assert "the bytes of the other 2 sets of files" in left
+    last = verify(folder, read_data=True, subset=(2, 2)).not_checked
+    assert "the bytes of the other 1 sets of files" in last
+    assert not any("sets of files" in w for w in verify(folder, read_data=True).not_checked)
 
 
 def test_the_committed_manifest_must_be_the_mix_s(make: Mix) -> None:
