@@ -141,7 +141,7 @@ def table(ways: dict[str, tuple[Way, list[str]]], texts: list[str], rounds: int)
         spent = cpu_seconds(way, given, rounds)
         first = first or spent
         rate, speed = len(texts) / spent, n_bytes / spent / 1e6
-        print(f"{name:<36}{rate:>12,.0f}{speed:>11.2f}{first / spent:>8.2f}")
+        print(f"{name:<36}{rate:>12,.0f}{speed:>11.3f}{first / spent:>8.2f}")
 
 
 def main() -> None:
