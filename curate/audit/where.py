@@ -33,6 +33,7 @@ from curate.recipe.where import (
 if TYPE_CHECKING:
     import polars as pl
 
+KEPT = "kept by this clause"
 DELIVERED = frozenset(
     {"n_tokens", "first", "n_inserted", "cut", "digest", "start", "shard", "epoch"}
 )
@@ -52,7 +53,8 @@ def breaches(where: str, spans: "pl.DataFrame") -> list[tuple[str, list[int]]]:
     for clause in parse(where):
         if any(name not in spans.columns or name in DELIVERED for name in names(clause.tree)):
             continue
-        kept = spans.select(kept=_expression(clause.tree, spans.schema))["kept"]
+        # Only `with_columns` gives a constant (`in []`) a row for every span.
+        kept = spans.with_columns(_expression(clause.tree, spans.schema).alias(KEPT))[KEPT]
         wrong = (~kept).arg_true().to_list()
         if wrong:
             found.append((clause.text, wrong))
