@@ -4,7 +4,7 @@ Turn the texts that a training recipe asks about into a teacher's votes about th
     python tests/vote_by_teacher.py --data ../shared/data --detoxify build/detoxify
 
 The teacher is the mean of two: a network built by `build_detoxify_checkpoint.py`, and a logistic
-regression over words, pairs of words and pieces of words (scikit-learn), which for labelled rows is
+regression over words and pieces of words (scikit-learn), which for labelled rows is
 fitted without them (four folds, whole groups). Votes are recorded beside the recipe; the shipped
 model is reproduced from the record, without either.
 """
@@ -75,14 +75,13 @@ def main() -> None:
     asked = training.asked(recipe, rows, options.data)
     single = asked.filter(pl.col("members").list.len() == 1)
     names = [each.source.name for each in recipe.unlabelled]
-    none = pl.DataFrame({"text": [], "votes": []}, schema={"text": pl.String, "votes": pl.UInt8})
     chances = np.zeros(asked.height)
     at = single["members"].list.first().to_numpy()
     board = single["set"].is_in(names).to_numpy()
     texts = single["text"].to_list()
 
     def lines(table: pl.DataFrame) -> list[tuple[bool, str]]:
-        return list(training.lines(recipe, table, none))
+        return list(training.lines(recipe, table, training.no_votes()))
 
     regression = np.zeros(single.height)
     regression[board] = linear(lines(train), [texts[n] for n in np.flatnonzero(board)])

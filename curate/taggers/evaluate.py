@@ -124,7 +124,7 @@ def evaluated(
 def operating_points(
     truth: "npt.NDArray[np.bool_]", scores: "npt.NDArray[np.float32]"
 ) -> list[dict[str, Any]]:
-    """Counts at thresholds 0.05 … 0.95: what rules and corrections use without a sample."""
+    """Counts at thresholds 0.05 … 0.95: from them follows any rate a reader wants to know."""
     import numpy as np
 
     made = []
