@@ -69,6 +69,8 @@ def test_what_was_closed_in_a_filled_place_is_put_back() -> None:
 
     assert ("b", 7) == now[1]
     assert 32 == sum(n for _, n in now)
+    first = Places([20, 10], [place(0, 0, 4, "a", closed=2)]).collapsed(SPANS)
+    assert [("a", 6), ("b", 3)] == rows(first)[:2]
 
 
 def test_what_was_closed_up_comes_back_as_a_blank() -> None:
