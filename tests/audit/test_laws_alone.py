@@ -115,3 +115,13 @@ def test_the_largest_deviation_is_recounted(make: Mix, field: str) -> None:
     facts["content"]["largest_deviation"] = {**said, field: other[field]}
 
     assert 1 == len(broken(folder, lambda t: t, facts))
+
+
+@pytest.mark.parametrize(("back", "found"), [(1, False), (2, False), (3, True)])
+def test_only_the_last_two_of_a_component_may_be_cut(make: Mix, back: int, found: bool) -> None:
+    """The last, the last but one, and the one before them; the last is cut already."""
+    folder = make(shard_tokens=10_000)
+    names = open_mix(folder).spans().collect()["component"].to_list()
+    row = [n for n, name in enumerate(names) if name == "clean"][-back]
+
+    assert found == any("are cut" in what for what in broken(folder, at(row, "cut", True)))
