@@ -273,6 +273,18 @@ def test_blocks_are_the_stream(data: bytes, sizes: list[int], block: int) -> Non
     assert found == list(blocks_of(iter([data]), block=block, longest=1_000))
 
 
+def test_a_block_has_few_lines() -> None:
+    """Lines so short that what is made of them outweighs them come in smaller blocks."""
+    data = b"a\n" * 10
+    for size in (1, 7, 100):
+        chunks = [data[k : k + size] for k in range(0, len(data), size)]
+        found = list(blocks_of(iter(chunks), block=12, most=4))
+
+        assert [(8, 0, 1), (8, 8, 5), (4, 16, 9)] == [
+            (len(b.data), b.offset, b.line) for b in found
+        ]
+
+
 def test_a_line_that_is_too_long_is_passed_over() -> None:
     """Its first bytes and its length are kept, and the lines around it are not harmed."""
     data = b"short\n" + b"x" * 100 + b"\nafter\n"

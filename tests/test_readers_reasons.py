@@ -85,6 +85,10 @@ DUMPS: dict[str, list[tuple[str, dict[str, Any], bytes]]] = {
         ("text", {"split": "line"}, b"a" * (12 << 20) + b"b"),
         ("warc", {}, web_page(b"a" * (warc.MAX_PAGE + 1))),
     ],
+    "too-many-values": [
+        ("c4", {}, b'{"text":"a","x":[' + b"1," * (5 << 19) + b"1]}\n"),
+        ("4chan", {}, b'{"posts":[{"no":1,"com":"a"}' + b",{}" * 100_000 + b"]}\n"),
+    ],
     "wrong-type": [
         ("c4", {}, b'{"text":7}\n'),
         ("4chan", {}, b'{"posts": [{"no":"5"}]}\n'),

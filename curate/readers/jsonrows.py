@@ -28,7 +28,7 @@ import orjson
 from curate.readers import tar
 from curate.readers.base import Tally
 from curate.readers.decompress import Stream
-from curate.readers.lines import Block
+from curate.readers.lines import BLOCK, Block
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     Schema = Mapping[str, pl.DataType]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+MAX_VALUES = 1 << 20
+"""Most values of a line of more than 4 MiB: the parser takes up to 100 bytes for each."""
 
 KEPT_OF_TOO_LONG = 1 << 20
 """Bytes kept of a line that is too long to be parsed."""
@@ -88,6 +91,13 @@ class Lines:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def part(self, first: int, after: int) -> Self:
+        """Lines number `first` up to, not with, `after`."""
+        begin, end = int(self.starts[first]), int(self.ends[after - 1]) + 1
+        starts, ends = self.starts[first:after] - begin, self.ends[first:after] - begin
+        places = self.offsets[first:after], self.numbers[first:after]
+        return type(self)(self.data[begin:end], starts, ends, *places)
+
     def raw(self, row: int) -> bytes:
         """Line number `row` (from 0)."""
         return self.data[int(self.starts[row]) : int(self.ends[row])]
@@ -108,20 +118,33 @@ def blocks(stream: Stream, tally: Tally) -> Iterator[Block]:
 
 
 def _checked(block: Block, tally: Tally) -> Block | None:
-    if block.n_too_long:
+    n_bytes, reason = block.n_too_long, "too-long"
+    if len(block.data) > BLOCK and not n_bytes and n_values(block.data) > MAX_VALUES:
+        n_bytes, reason = len(block.data), "too-many-values"
+    if n_bytes:
         tally.n_records += 1
         tally.reject(
             offset=block.offset,
             line=block.line,
-            reason="too-long",
+            reason=reason,
             raw=block.data[:KEPT_OF_TOO_LONG],
-            n_bytes=block.n_too_long,
+            n_bytes=n_bytes,
         )
         return None
     if block.line == 1 and block.data.startswith(BYTE_ORDER_MARK):
         skipped = len(BYTE_ORDER_MARK)
         return Block(block.data[skipped:], block.offset + skipped, 1)
     return block
+
+
+def n_values(data: bytes, marks: bytes = b",[{") -> int:
+    """Commas and opening brackets of JSON outside its texts: about as many as it has values."""
+    import numpy as np
+
+    # What is escaped goes, from left to right, so that each quote that is left ends a text.
+    plain = np.frombuffer(data.replace(b"\\\\", b"--").replace(b'\\"', b"--"), dtype=np.uint8)
+    outside = np.cumsum(plain == ord('"'), dtype=np.uint8) & 1 == 0
+    return sum(int(np.count_nonzero((plain == mark) & outside)) for mark in marks)
 
 
 def rows_of(lines: Lines, schema: "Schema", stream: Stream, tally: Tally) -> "pl.DataFrame":

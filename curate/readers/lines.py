@@ -20,6 +20,9 @@ import numpy as np
 BLOCK = 4 << 20
 """Bytes of a block: enough to spread the cost of a call, few enough to parse within 512 MB."""
 
+MAX_LINES = 1 << 16
+"""Most lines of a block: of very short ones the rest takes more memory than the bytes."""
+
 MAX_LINE = 12 << 20
 """Bytes of the longest line that is parsed; sticky threads reach megabytes."""
 
@@ -41,6 +44,7 @@ def blocks_of(
     line: int = 1,
     block: int = BLOCK,
     longest: int = MAX_LINE,
+    most: int = MAX_LINES,
 ) -> Iterator[Block]:
     """Cut `chunks`, whose first byte is byte `offset` of the input, into blocks of whole lines."""
     held: list[bytes] = []  # joined once, when it is known where the block ends
@@ -68,8 +72,15 @@ def blocks_of(
         end = end or n_held
         too_long = end > max(block, longest)
         data, held = _taken(held, end)
+        n_lines = 1
+        if not too_long:
+            ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+            if len(ends) > most:
+                end = int(ends[most - 1]) + 1
+                held.insert(0, data[end:])
+                data, ends = data[:end], ends[:most]
+            n_lines = len(ends)
         n_held -= end
-        n_lines = 1 if too_long else int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
         made = Block(data[:longest] if too_long else data, offset, line, end if too_long else 0)
         offset, line = offset + end, line + n_lines
         del data

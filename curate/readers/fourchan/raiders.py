@@ -16,6 +16,8 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from curate.readers import jsonrows
 from curate.readers.base import Declaration, Tally
 from curate.readers.decompress import Stream
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 TEXTS = ("com", "sub")
 IDENTITY = ("name", "trip", "id", "extracted_poster_id")
+
+MAX_OBJECTS = 100_000
+"""Most objects of lines that are parsed at once as lists: polars takes 3 kB for each."""
 
 OPENING = "curate-opening-post"
 """Stands for the key `no` of the first post of a line while lines are undone."""
@@ -120,6 +125,35 @@ def _listed(
     lines: jsonrows.Lines, schema: "dict[str, Any]", stream: Stream, tally: Tally
 ) -> "pl.DataFrame":
     """The same of any lines; those without posts are skipped or rejected, and counted."""
+    import polars as pl
+
+    found = []
+    for first, after in _few_objects(lines):
+        part = lines.part(first, after)
+        if after - first == 1 and jsonrows.n_values(part.data, b"{") > MAX_OBJECTS:
+            jsonrows.reject(part, [0], "too-many-values", tally)
+        else:
+            made = _exploded(part, schema, stream, tally)
+            found.append(made.with_columns(pl.col("row") + pl.lit(first, pl.UInt32)))
+    kinds = {**schema, "row": pl.UInt32()}
+    return pl.concat(found) if found else pl.DataFrame(schema=kinds)
+
+
+def _few_objects(lines: jsonrows.Lines) -> Iterator[tuple[int, int]]:
+    """Ranges of lines with at most MAX_OBJECTS objects each, or one line."""
+    objects = np.flatnonzero(np.frombuffer(lines.data, dtype=np.uint8) == ord("{"))
+    before = np.searchsorted(objects, np.append(lines.starts, len(lines.data)))
+    first = 0
+    while first < len(lines):
+        fit = int(np.searchsorted(before, before[first] + MAX_OBJECTS, side="right")) - 1
+        after = max(first + 1, fit)
+        yield first, after
+        first = after
+
+
+def _exploded(
+    lines: jsonrows.Lines, schema: "dict[str, Any]", stream: Stream, tally: Tally
+) -> "pl.DataFrame":
     import polars as pl
 
     threads = jsonrows.rows_of(lines, {"posts": pl.List(pl.Struct(schema))}, stream, tally)
