@@ -4,10 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from curate.audit import texts
+from curate.audit import decode, texts
 from curate.audit.findings import Finding
 from curate.audit.verify import verify
 from tests.audit.damage import manifest_of
@@ -88,3 +89,11 @@ def test_what_a_tokenizer_adds_by_itself_is_not_of_the_text(tmp_path: Path) -> N
     seal(folder, facts)
 
     assert () == verify(folder, semantic=True, retokenize=None).findings
+
+
+def test_ids_outside_the_vocabulary_stand_for_nothing() -> None:
+    """A, nothing, nothing, B; where each begins, and the end."""
+    vocabulary = decode.parse(json.loads(tokenizer_json()))
+    data, edges = vocabulary.decode(np.array([65, 257, 65_535, 66], dtype=np.uint16))
+
+    assert (b"AB", [0, 1, 1, 1, 2]) == (data.tobytes(), edges.tolist())
