@@ -34,8 +34,8 @@ FILES = [
     "curate/manifest_schema.py",
 ]
 FIRST = {
-    "counts": "rows", "dropped": "dropped", "laws": "laws_alone", "left_out": "find",
-    "merkle": "prove", "opened": "recount", "patched": "places", "rank": "laws",
+    "counts": "rows", "decode": "texts", "dropped": "dropped", "laws": "laws_alone",
+    "left_out": "find", "merkle": "prove", "opened": "recount", "patched": "places", "rank": "laws",
     "recount": "recount", "schedule": "laws", "sidecars": "sidecars", "texts": "texts",
     "tiling": "tiling", "where": "where", "structure": "structure", "sums": "structure",
     "digests": "verify", "verify": "verify",
