@@ -40,8 +40,9 @@ def test_grouping_on_the_disk_is_grouping_in_memory(
     """Small runs and partitions give the same threads, and leave nothing behind."""
     data = b"".join(
         asagi_row(num=str(1000 + k), thread_num=str(1000 + k % 37), comment=f"post {k}")
-        for k in range(500)
+        for k in [*range(500), *range(500)]
     )
+    monkeypatch.setattr(csvrows, "MOST", 70)
     whole = read(tmp_path, data, "4chan")
     monkeypatch.setattr(csvrows, "BLOCK", 4_000)
     monkeypatch.setattr(csvrows, "LONGEST", 2_000)
@@ -50,6 +51,8 @@ def test_grouping_on_the_disk_is_grouping_in_memory(
     parted = read(tmp_path, data, "4chan")
 
     assert 37 == whole.documents.height
+    assert whole.facts["posts"] == parted.facts["posts"]
+    assert 500 == whole.facts["posts"]["superseded"]
     assert whole.documents.sort("thread").equals(parted.documents.sort("thread"))
 
 

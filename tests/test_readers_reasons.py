@@ -88,6 +88,7 @@ DUMPS: dict[str, list[tuple[str, dict[str, Any], bytes]]] = {
     "too-many-values": [
         ("c4", {}, b'{"text":"a","x":[' + b"1," * (5 << 19) + b"1]}\n"),
         ("4chan", {}, b'{"posts":[{"no":1,"com":"a"}' + b",{}" * 100_000 + b"]}\n"),
+        ("warc", {}, web_page(b"<b>" * (warc.MAX_TAGS + 1))),
     ],
     "wrong-type": [
         ("c4", {}, b'{"text":7}\n'),

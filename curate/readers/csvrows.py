@@ -16,6 +16,7 @@ is a null, which is not the text "N". Fields may hold line ends in both.
     [('1', 'say "hi"', None, 0), ('2', 'N', 'back\\slash', 1)]
 """
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ ESCAPED = "escaped"
 
 LONGEST = 1 << 20
 """Bytes of the longest record; beyond it a quote is taken to be missing, and its line rejected."""
+
+MOST = 1 << 16
+"""Most records taken at once: of very short ones the rest takes more memory than the bytes."""
 
 _NULL = "\x1aN"
 
@@ -88,11 +92,25 @@ def records_of(stream: Stream, dialect: str) -> Iterator[Records]:
         found = Records(data, *cut(data, dialect, last=not more), offset=offset, line=line)
         if not more and (not len(found) or int(found.ends[-1]) < len(data) - 1):
             raise stream.damaged("it ends inside a quoted field")
+        found = _first(found, MOST)
         taken = min(int(found.ends[-1]) + 1, len(data))
         yield found
         line += data.count(b"\n", 0, taken)
         offset += taken
         data = data[taken:]
+
+
+def _first(records: Records, n: int) -> Records:
+    """The first n of some records, or all of them."""
+    if len(records) <= n:
+        return records
+    return dataclasses.replace(
+        records,
+        starts=records.starts[:n],
+        ends=records.ends[:n],
+        stray=records.stray[records.stray <= records.ends[n - 1]],
+        n_commas=records.n_commas[:n],
+    )
 
 
 def cut(data: bytes, dialect: str, *, last: bool = True) -> "tuple[Places, Places, Places, Places]":

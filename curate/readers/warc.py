@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_PAGE = 16 << 20
 """Bytes of the longest page that is parsed, as unpacked."""
 
+MAX_TAGS = 200_000
+"""Most tags of a page: a parsed one takes up to 500 bytes for each."""
+
 BATCH = 8 << 20
 """Bytes of text of a batch."""
 
@@ -133,6 +136,8 @@ def _text(record: Any, kind: str, raw: bytes) -> tuple[str, str | None]:
         return "skip:not-html", None
     if len(raw) > MAX_PAGE:
         return "too-long", None
+    if raw.count(b"<") > MAX_TAGS:
+        return "too-many-values", None
     charset = _CHARSET.search(media.encode()) or _CHARSET.search(raw[:1024])
     reason, html = _decoded(raw, charset[1].decode() if charset else "utf-8")
     return reason, None if html is None else text_of(html)

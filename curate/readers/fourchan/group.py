@@ -17,10 +17,10 @@ from curate.readers.base import Tally
 if TYPE_CHECKING:
     import polars as pl
 
-PARTITION = 32 << 20
-"""Bytes of text a partition holds on average; 64 MB in memory with its numbers."""
+PARTITION = 16 << 20
+"""Bytes of text a partition holds on average; 32 MB in memory with its numbers."""
 
-RUN = 64 << 20
+RUN = 32 << 20
 """Bytes of text held before they are dealt to the disk."""
 
 N_PARTITIONS = 4_096
@@ -46,14 +46,16 @@ def threads(tables: "Iterator[pl.DataFrame]", tally: Tally) -> "Iterator[pl.Data
             n_held += size
         held.append(table)
         if n_held > RUN:
-            runs.append(_deal(held, tally.scratch() / f"run-{len(runs):05d}.parquet"))
+            runs.append(
+                _deal(_distinct(held, tally), tally.scratch() / f"run-{len(runs):05d}.parquet")
+            )
             held, n_held = [], 0
     if not runs:
         if held:
             yield _together(pl.concat(held), tally)
         return
     if held:
-        runs.append(_deal(held, tally.scratch() / f"run-{len(runs):05d}.parquet"))
+        runs.append(_deal(_distinct(held, tally), tally.scratch() / f"run-{len(runs):05d}.parquet"))
     for first, last in _ranges(sizes):
         within = pl.col("partition").is_between(first, last)
         yield _together(pl.scan_parquet(runs).filter(within).collect(), tally)
@@ -89,12 +91,20 @@ def _size() -> "pl.Expr":
     return pl.col("body").str.len_bytes().fill_null(0).cast(pl.Int64) + 200
 
 
-def _deal(held: "list[pl.DataFrame]", path: Path) -> Path:
-    """Write posts sorted by partition, so that a range of partitions is a few row groups."""
+def _distinct(held: "list[pl.DataFrame]", tally: Tally) -> "pl.DataFrame":
+    """Posts without those of which a later version is there too."""
     import polars as pl
 
+    posts = pl.concat(held)
+    kept = posts.unique(["board", "thread", "no"], keep="last", maintain_order=True)
+    tally.posts["superseded"] += posts.height - kept.height
+    return kept
+
+
+def _deal(posts: "pl.DataFrame", path: Path) -> Path:
+    """Write posts sorted by partition, so that a range of partitions is a few row groups."""
     with files.replacing(path) as temporary:
-        pl.concat(held).sort("partition", maintain_order=True).write_parquet(
+        posts.sort("partition", maintain_order=True).write_parquet(
             temporary, compression="zstd", compression_level=1, row_group_size=8_192
         )
     return path
