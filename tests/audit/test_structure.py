@@ -226,3 +226,32 @@ def test_a_manifest_in_other_words_is_refused_by_its_parts(make: Mix) -> None:
     for words, data in written.items():
         path.write_bytes(data)
         assert any(words in what for kind, _, what in said(folder) if kind == "manifest"), words
+
+
+def test_a_hold_out_may_have_all_that_was_read(make: Mix) -> None:
+    """What is held out is not left out of it; of any other mix it is."""
+    folder = make()
+    facts = manifest_of(folder)
+    for source in facts["origin"]["sources"].values():
+        source["n_held_out"] = source["n_read"]
+    seal(folder, facts)
+    other = said(folder)
+    facts["origin"]["arm"]["name"] = "holdout"
+    seal(folder, facts)
+
+    assert {"manifest"} == {kind for kind, _, _ in other}
+    assert set() == said(folder)
+
+
+def test_what_is_parsed_is_hashed_first(make: Mix) -> None:
+    """A recount of damaged spans would find lies; it finds the damage, and says what is left."""
+    folder = make(how="copy")
+    path = folder / "spans.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
+    report = verify(folder, semantic=True)
+
+    assert [("digest", "spans.parquet")] == [(f.kind, f.file) for f in report.findings]
+    assert "the manifest's numbers: spans.parquet is damaged" in report.not_checked
+    again = verify(folder, retokenize=3)
+    assert [("digest", "spans.parquet")] == [(f.kind, f.file) for f in again.findings]
