@@ -97,3 +97,35 @@ def test_ids_outside_the_vocabulary_stand_for_nothing() -> None:
     data, edges = vocabulary.decode(np.array([65, 257, 65_535, 66], dtype=np.uint16))
 
     assert (b"AB", [0, 1, 1, 1, 2]) == (data.tobytes(), edges.tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "kinds"),
+    [
+        ("caf\u00e9", "cafe\u0301", set()),  # the accent was apart before NFC
+        ("4 K", "4 \u212a", set()),  # the sign for kelvin becomes the letter
+        ("4 k", "4 \u212a", {"text"}),  # no other text becomes a small k
+        ("caf\u00e9", "caf\u00e9", set()),
+    ],
+)
+def test_under_a_normaliser_only_what_it_cannot_have_changed_is_proof(
+    tmp_path: Path, text: str, source: str, kinds: set[str]
+) -> None:
+    """The row holds the digest of the text as it came, the ids are of the text as it became."""
+    folder = write(tmp_path / "t" / "1", documents=[web(text, 1)])
+    rows = pl.read_parquet(folder / "spans.parquet")
+    rows.with_columns(
+        content=pl.lit(hashlib.sha256(source.encode()).digest()[:16]),
+        n_bytes=pl.lit(len(text.encode()), dtype=pl.UInt32),
+    ).write_parquet(folder / "spans.parquet")
+    whole = json.loads(tokenizer_json())
+    data = json.dumps({**whole, "normalizer": {"type": "NFC"}}).encode()
+    (folder / "tokenizer.json").write_bytes(data)
+    facts = manifest_of(folder)
+    facts["content"]["tokenizer"]["sha256"] = hashlib.sha256(data).hexdigest()
+    seal(folder, facts)
+    report = verify(folder, semantic=True)
+    proven = f"texts: {int(text == source)} spans decode"
+
+    assert kinds == {f.kind for f in report.findings}
+    assert any(line.startswith(proven) for line in report.checked)
