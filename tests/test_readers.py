@@ -4,21 +4,18 @@ import gzip
 import hashlib
 import json
 import random
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import zstandard
 
 from curate import fingerprint, readers
 from curate.errors import InputError, IntegrityError, RecipeError
 from curate.readers import lines as lines_module
 from tests.fourchan_dumps import DUMPS
-from tests.readers_world import lines, read, thread
+from tests.readers_world import lines, read
 
 WHERE = "r.toml [source.pol]"
 
@@ -245,62 +242,6 @@ def test_mutated_dumps(tmp_path: Path, name: str, scale: int) -> None:
             path.unlink()
 
     assert n_read > 0 or name == "warc gz"
-
-
-MEMORY = """
-import sys, pathlib, hashlib
-from curate import readers
-declaration = readers.declare(sys.argv[1], {}, where="x")
-path = pathlib.Path(sys.argv[2])
-with path.open("rb") as file:
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-facts = readers.read_input(str(path), declaration, input_sha256=digest, out=path.parent / "out")
-# The peak of this process alone; getrusage would give that of the one that started it, if higher.
-(peak,) = [row for row in pathlib.Path("/proc/self/status").open() if row.startswith("VmHWM")]
-print(facts["n_documents"], int(peak.split()[1]) // 1024)
-"""
-
-
-def long_dumps() -> dict[str, tuple[str, list[dict[str, Any]], int]]:
-    """Dump → (reader, records, how often): short records, and lines just short of too long."""
-    chance = random.Random(7)
-    words = [f"word{k}" for k in range(5_000)]
-    texts = [" ".join(chance.choices(words, k=40)) for _ in range(500)]
-    short = [
-        thread(*[{"no": 1000 * k + j, "com": texts[(k + j) % 500]} for j in range(60)])
-        for k in range(100)
-    ]
-    pages = [
-        {"text": " ".join(texts[k : k + 8]), "url": f"https://{k}.example/"} for k in range(490)
-    ]
-    sticky = thread(*[{"no": j + 1, "com": texts[j % 500]} for j in range(29_000)])
-    book = {"text": "\n".join(chance.choices(texts, k=35_500))}
-    return {
-        "threads": ("4chan", short, 60),
-        "sticky threads": ("4chan", [sticky], 6),
-        "pages": ("c4", pages, 250),
-        "pages, then books": ("c4", [*pages, *[book] * 10], 1),
-    }
-
-
-@pytest.mark.parametrize("dump", ["threads", "sticky threads", "pages", "pages, then books"])
-def test_memory_is_bounded(tmp_path: Path, dump: str, scale: int) -> None:
-    """Dumps of a hundred megabytes and more, and lines of 12, are read in at most 512 MB."""
-    reader, records, n_times = long_dumps()[dump]
-    block = zstandard.compress(b"".join(json.dumps(record).encode() + b"\n" for record in records))
-    path = tmp_path / "dump"
-    path.write_bytes(block * n_times * scale)
-    said = subprocess.run(
-        [sys.executable, "-c", MEMORY, reader, str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"POLARS_MAX_THREADS": "1", "PATH": ""},
-    )
-    n_documents, megabytes = map(int, said.stdout.split())
-
-    assert len(records) * n_times * scale == n_documents
-    assert megabytes <= 512
 
 
 REAL = [
