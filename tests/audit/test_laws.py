@@ -256,3 +256,16 @@ def test_the_log_of_removals_is_held_against_the_spans(
     found = [f.what for f in verify(folder, semantic=True).findings if f.kind == "removal"]
 
     assert ([] if what is None else [what]) == found
+
+
+def test_due_times_are_exact_where_fractions_are_beyond_64_bits() -> None:
+    """A stretch that begins at 7 + 3/(2^62 - 57), not at 7: at every second token of 100."""
+    start = 7 + Fraction(3, 2**62 - 57)
+    piece = schedule.Piece(start, start + 200, Fraction(0), Fraction(100))
+    positions = [0, 1, 50, 98]
+    late = schedule.Piece(
+        8 - Fraction(1, 2**62), 208 - Fraction(1, 2**62), Fraction(0), Fraction(100)
+    )
+
+    assert [7, 9, 107, 203] == schedule.due([piece], np.array(positions)).tolist()
+    assert [7, 9, 107, 203] == schedule.due([late], np.array(positions)).tolist()
