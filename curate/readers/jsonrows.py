@@ -119,7 +119,7 @@ def blocks(stream: Stream, tally: Tally) -> Iterator[Block]:
 
 def _checked(block: Block, tally: Tally) -> Block | None:
     n_bytes, reason = block.n_too_long, "too-long"
-    if len(block.data) > BLOCK and not n_bytes and n_values(block.data) > MAX_VALUES:
+    if len(block.data) > BLOCK and not n_bytes and has_more_values(block.data, MAX_VALUES):
         n_bytes, reason = len(block.data), "too-many-values"
     if n_bytes:
         tally.n_records += 1
@@ -137,14 +137,16 @@ def _checked(block: Block, tally: Tally) -> Block | None:
     return block
 
 
-def n_values(data: bytes, marks: bytes = b",[{") -> int:
-    """Commas and opening brackets of JSON outside its texts: about as many as it has values."""
+def has_more_values(data: bytes, most: int, marks: bytes = b",[{") -> bool:
+    """Whether JSON has more commas and opening brackets outside its texts: about one a value."""
     import numpy as np
 
+    if sum(map(data.count, marks)) <= most:
+        return False
     # What is escaped goes, from left to right, so that each quote that is left ends a text.
     plain = np.frombuffer(data.replace(b"\\\\", b"--").replace(b'\\"', b"--"), dtype=np.uint8)
     outside = np.cumsum(plain == ord('"'), dtype=np.uint8) & 1 == 0
-    return sum(int(np.count_nonzero((plain == mark) & outside)) for mark in marks)
+    return sum(int(np.count_nonzero((plain == mark) & outside)) for mark in marks) > most
 
 
 def rows_of(lines: Lines, schema: "Schema", stream: Stream, tally: Tally) -> "pl.DataFrame":

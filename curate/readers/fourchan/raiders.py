@@ -130,7 +130,7 @@ def _listed(
     found = []
     for first, after in _few_objects(lines):
         part = lines.part(first, after)
-        if after - first == 1 and jsonrows.n_values(part.data, b"{") > MAX_OBJECTS:
+        if after - first == 1 and jsonrows.has_more_values(part.data, MAX_OBJECTS, b"{"):
             jsonrows.reject(part, [0], "too-many-values", tally)
         else:
             made = _exploded(part, schema, stream, tally)
