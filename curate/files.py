@@ -62,7 +62,9 @@ def refusals_told(*folders: Path) -> Iterator[None]:
 
 
 def _refusal(error: Exception) -> str | None:
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError):
+        if error.errno is None:  # of polars, which says the rest in words
+            return str(error)
         said = os.strerror(error.errno)
         return said if error.filename is None else f"{said}: {error.filename}"
     # polars hands the number on in its text, and nowhere else; of a footer not even that.

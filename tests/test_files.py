@@ -123,6 +123,7 @@ def test_ordinary_names_pass(tmp_path: Path) -> None:
     [
         (OSError(errno.ENOSPC, "x"), "No space left on device"),
         (OSError(errno.EROFS, "x", "a/b"), "Read-only file system: a/b"),
+        (FileNotFoundError("No such file (os error 2): a/b"), "No such file .os error 2.: a/b"),
         (ComputeError("parquet: … No space left on device (os error 28)"), "No space left"),
         (ComputeError("parquet: Invalid thrift: transport error"), "end of a table"),
     ],
