@@ -30,8 +30,6 @@ import polars as pl
 from corpus import ROOT, write_c4
 from isal import igzip
 
-from build import RECIPE, TAGGER, WHERE
-
 
 def seconds(work: Callable[[], Any], repeat: int = 3) -> tuple[float, Any]:
     """Least CPU time of some runs, and what the last one gave."""
@@ -85,6 +83,8 @@ def built(
     job: str, dumps: str, tokenizer: Path, work: Path, *, workers: int, until: str = "write"
 ) -> Cost:
     """`curate build` of a job up to a stage."""
+    from build import RECIPE, TAGGER, WHERE
+
     whole = job == "whole"
     recipe = work / "bench.toml"
     told = {"tagger": TAGGER if whole else "", "where": WHERE if whole else ""}

@@ -226,7 +226,7 @@ def test_progress_counts_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     texts = [chr(97 + n) * (n + 1) for n in range(20)]
     whole = encode(tmp_path, texts)[2]
     told: list[int] = []
-    monkeypatch.setattr("curate.tokens.batches.BATCH_BYTES", 32)
+    monkeypatch.setattr(engines.Fast, "batch_bytes", 32)
     monkeypatch.setattr("curate.tokens.batches.READ_BYTES", 70)
     facts = encode(tmp_path, texts, progress=told.append)[2]
 

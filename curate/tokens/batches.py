@@ -1,7 +1,7 @@
 """
-Turn a part of documents into batches of about two megabytes of text, in order.
+Turn a part of documents into batches of a few megabytes of text, in order.
 
-Some tens of megabytes are in memory at a time, whatever the row groups. Where batches are cut
+About a hundred megabytes are in memory at a time, whatever the row groups. Where batches are cut
 decides nothing: each document is encoded alone.
 """
 
@@ -16,11 +16,11 @@ import polars as pl
 
 from curate import document
 
-READ_BYTES = 48 << 20
-"""Text read at once. Parquet pages are skipped cheaply, so this costs no time over a row group."""
+READ_BYTES = 96 << 20
+"""Text read at once. Pages at both ends are unpacked twice, so many small reads take longer."""
 
 BATCH_BYTES = 2 << 20
-"""Text given to an engine at once: fits a core's caches, and the reference's appetite."""
+"""Text that either engine may be given at once: some 150 bytes for each in the reference."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Batch:
     """Some documents of one part."""
 
     first_row: int  # in the part
-    frame: pl.DataFrame  # id, key, text, n_bytes
+    frame: pl.DataFrame  # key, text, n_bytes; id where asked for
     words: npt.NDArray[np.uint64]  # first halves of the keys
 
 
@@ -37,14 +37,17 @@ def n_rows(documents: Path) -> int:
     return int(pl.scan_parquet(documents, glob=False).select(pl.len()).collect().item())
 
 
-def batches(documents: Path) -> Iterator[Batch]:
-    """The part, about BATCH_BYTES of text at a time."""
-    scan = pl.scan_parquet(documents, glob=False).select("id", "key", "text", "n_bytes")
+def batches(
+    documents: Path, *, batch_bytes: int = BATCH_BYTES, ids: bool = False
+) -> Iterator[Batch]:
+    """The part, about `batch_bytes` of text at a time; with the column `id` if `ids`."""
+    columns = ["key", "text", "n_bytes", *(["id"] if ids else [])]
+    scan = pl.scan_parquet(documents, glob=False).select(columns)
     n_bytes = scan.select("n_bytes").collect().to_series().to_numpy()
     for first, end in pairwise(_borders(n_bytes, READ_BYTES)):
         frame = scan.slice(first, end - first).collect()
         words = document.key_words(frame["key"])[:, 0]
-        for a, b in pairwise(_borders(n_bytes[first:end], BATCH_BYTES)):
+        for a, b in pairwise(_borders(n_bytes[first:end], batch_bytes)):
             yield Batch(first + a, frame.slice(a, b - a), words[a:b])
 
 

@@ -1,8 +1,8 @@
 """
 Turn one part of documents into its part of the token pool: `<part>.ids` and `<part>.parquet`.
 
-The text is read a row group at a time and encoded about two megabytes at a time; ids go to the
-file as they come, so memory does not grow with the part. The receipt is written last.
+The text is read and encoded some megabytes at a time; ids go to the file as they come, so memory
+does not grow with the part. The receipt is written last.
 
     encode_part(documents, tokenizer, max_document_tokens=None, out=folder, part="…-00000")
     -> {"n_documents": …, "n_tokens": …, "ids_sha256": …, "engine": "fastokens", "parity": {…}, …}
@@ -115,7 +115,8 @@ def _write(
         files.replacing(out / f"{part}.ids") as temporary,
         open(temporary, "wb", buffering=0) as file,
     ):
-        for batch in batches(documents):
+        split = max_document_tokens is not None  # pieces are named after the document's id
+        for batch in batches(documents, batch_bytes=engine.batch_bytes, ids=split):
             texts = batch.frame["text"].to_list()
             ids, offsets = engine.encode(texts)
             _check(ids, offsets, batch, tokenizer, watched, counts, part)

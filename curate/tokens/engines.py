@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from curate.errors import IntegrityError, MissingExtraError, UsageError
 from curate.tokenizer import PROBE_TEXT, Tokenizer, added_tokens, tiktoken
+from curate.tokens.batches import BATCH_BYTES
 
 EngineName = Literal["auto", "tokenizers", "fastokens"]
 Ids = npt.NDArray[np.uint32]
@@ -55,6 +56,7 @@ class Engine(Protocol):
 
     name: str
     version: str
+    batch_bytes: int  # of text that it is best given at once
 
     def encode(self, texts: list[str]) -> tuple[Ids, Offsets]:
         """Ids of all texts back to back, and n + 1 offsets; no EOS, no BOS."""
@@ -64,6 +66,7 @@ class Reference:
     """Hugging Face `tokenizers`."""
 
     name = "tokenizers"
+    batch_bytes = BATCH_BYTES
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.version = version("tokenizers")
@@ -91,6 +94,7 @@ class Fast:
     """`fastokens`; equal ids only with `split_special_tokens`, through the flat call."""
 
     name = "fastokens"
+    batch_bytes = 8 << 20
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         import fastokens
