@@ -89,6 +89,8 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; the process ends with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # NumPy's linear algebra starts a thread per core, and rounds by how many there are.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         with files.refusals_told():

@@ -130,7 +130,7 @@ def _inputs_unchanged(order: Order, loaded: recipe.Recipe) -> bool:
 
 def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> None:
     from curate.run import stages
-    from curate.run.executors import LocalExecutor
+    from curate.run.steps import run_step
 
     make = {
         "read": stages.read_tasks,
@@ -141,13 +141,11 @@ def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> N
     tasks = make(job)
     listen(events.Started(stage, sum(tasks.amounts), tasks.unit, len(tasks.names), tasks.n_done))
     if tasks.names:
-        executor = LocalExecutor(
+        run_step(
             tasks.step,
             tasks=len(tasks.names),
             workers=order.workers,
             logging_dir=order.store.root / "logs" / stage,
-        )
-        executor.run(
             name_of=lambda rank: f"{stage} {tasks.names[rank]}",
             progress=lambda n: listen(events.Advanced(stage, n)),
         )

@@ -1,48 +1,20 @@
 """
-Turn a stage's tasks into a datatrove pipeline and run it where it was asked to run.
+Turn a stage's tasks into a datatrove pipeline and run it on several processes of this machine.
 
 datatrove's executors are the engine room: a stage is a `PipelineStep`, a task a rank. Its local
-`run()` is replaced, because a killed worker hangs its pool for good; its completion markers are
-not used, because they ignore options: only our receipts say what is done.
+`run()` is replaced, because a killed worker hangs its pool for good, and its task log writes the
+values of local variables, which here are document text; its completion markers are not used,
+because they ignore options: only our receipts say what is done.
 """
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
-from datatrove.pipeline.base import PipelineStep
-from datatrove.utils.stats import PipelineStats
 
+from curate.run.steps import Progress, Step, run_rank
 from curate.run.workers import run_tasks
-
-
-class Step(PipelineStep):  # type: ignore[misc]
-    """
-    One stage as a pipeline step: `run_task(rank, progress)` does task number `rank`.
-
-    Steps hold plain declarations and pickle; models and tables are opened inside `run_task`.
-    """
-
-    type = "curate"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.progress: Callable[[int], None] = _silent
-
-    def run_task(self, rank: int, progress: Callable[[int], None]) -> None:
-        """Do one task; its last act is to write its receipt."""
-        raise TypeError(f"{type(self).__name__} does no task")
-
-    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
-        """datatrove's entry: do task `rank`, pass nothing on."""
-        self.run_task(rank, self.progress)
-        return data
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "progress": _silent}
 
 
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
@@ -60,35 +32,18 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
     def run(
         self,
         *,
-        name_of: Callable[[int], str] = str,
-        progress: Callable[[int], None] = lambda n: None,
-        done: Callable[[int], None] = lambda rank: None,
+        name_of: Callable[[int], str],
+        progress: Progress,
+        done: Callable[[int], None],
     ) -> None:
         """Run every rank; see `workers.run_tasks` for what a dying worker does."""
+        (step,) = self.pipeline
         run_tasks(
-            partial(_run_rank, self),
+            # The step alone: a worker need not import the executor.
+            partial(run_rank, step, self.tasks),
             range(self.tasks),
             workers=self.workers,
             name_of=name_of,
             progress=progress,
             done=lambda rank, _: done(rank),
         )
-
-    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
-        # datatrove's own version logs tracebacks with the values of local variables, which here
-        # are document text; it also writes markers that nobody may trust.
-        data = None
-        for step in self.pipeline:
-            data = step(data, rank, self.world_size)
-        deque(data or (), maxlen=0)
-        return PipelineStats(self.pipeline)
-
-
-def _run_rank(executor: LocalExecutor, rank: int, progress: Callable[[int], None]) -> None:
-    for step in executor.pipeline:
-        step.progress = progress
-    executor._run_for_rank(rank)
-
-
-def _silent(n: int) -> None:
-    return None

@@ -11,7 +11,6 @@ A task whose receipt is there is not made again. Big tasks go first, so that the
 is a small one; no result depends on the order.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,12 +18,10 @@ from typing import Any
 
 from curate import readers, taggers, tokens
 from curate.lock import Input
-from curate.run.executors import Step
 from curate.run.job import Job
+from curate.run.steps import Progress, Step
 from curate.store import read_receipt
 from curate.tokenizer import Tokenizer
-
-Progress = Callable[[int], None]
 
 
 @dataclass

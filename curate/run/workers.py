@@ -23,9 +23,13 @@ ONE_THREAD = {
     "RAYON_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
 """Environment of a worker: parallelism is between tasks, never inside one."""
+
+PRELOADED = ["numpy", "datatrove.pipeline.base", "tokenizers", "fastokens", "fasttext"]
+"""What the fork server imports, once for all workers: polars starts threads, which do not fork."""
 
 Task = Callable[[int, Callable[[int], None]], Any]
 """What a worker runs: (task number, report progress) → result. Must pickle."""
@@ -61,6 +65,7 @@ def run_tasks(
     idle: list[tuple[BaseProcess, Connection]] = []
     with _environment(ONE_THREAD):
         context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         try:
             for _ in range(min(workers, len(numbers))):
                 ours, theirs = context.Pipe()

@@ -16,12 +16,11 @@ from curate.errors import IntegrityError
 from curate.recipe import Recipe
 from curate.run import events, removals
 from curate.run.estimates import Scored, estimates_of, scored_by
-from curate.run.executors import LocalExecutor, Step
 from curate.run.job import Job
 from curate.run.order import Order, manifest_id, mix_names
 from curate.run.origin import origin_of
 from curate.run.seal import seal
-from curate.run.stages import Progress
+from curate.run.steps import Progress, Step, run_step
 from curate.store import Part, read_receipt, write_receipt
 from curate.tokenizer import Tokenizer
 
@@ -149,14 +148,12 @@ def write_mixes(
         write_receipt(folder, f"{arm['stem']}.written", {"id": made, "mix": arm["mix"]})
 
     if missing:
-        executor = LocalExecutor(
+        run_step(
             step,
             tasks=len(missing),
             # Arms that share files are written one after the other, so that each finds the last.
             workers=1 if by_source else order.workers,
             logging_dir=order.store.root / "logs" / "write",
-        )
-        executor.run(
             name_of=lambda rank: f"write {step.arms[rank]['mix']}",
             progress=lambda n: listen(events.Advanced("write", n)),
             done=place_arm,

@@ -34,6 +34,9 @@ LEVEL = Fraction(95, 100)
 MOST_GROUPS = 4_096
 """More groups are first thrown together at random into so many: the spread stays as it is."""
 
+AT_ONCE = 50
+"""Resamples counted at once: what they take stays in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -116,17 +119,17 @@ def toxic_share(
     draw = np.random.default_rng(seed)
     (of_flagged, of_all), n_groups = _summed([flag * weight, weight], groups, draw)
     apparent = np.array([of_flagged.sum() / of_all.sum()])
-    times = _times(len(of_all), draw, n_resamples)
-    share, spread = apparent, (times @ of_flagged) / (times @ of_all)
+    more_flagged, more_of_all = _resampled([of_flagged, of_all], draw, n_resamples)
+    share, spread = apparent, more_flagged / more_of_all
     method, n_known, accuracy = "apparent share; percentile bootstrap over groups", 0, ("", "")
     if known is not None:
         n_known = len(np.asarray(known.truth))
         method = "percentile bootstrap over groups of both samples"
         if selected:
             method = f"known shares of flagged and unflagged; {method}"
-            (flagged, others), (more_flagged, more_others) = _predictive(known, draw, n_resamples)
+            (flagged, others), spreads = _predictive(known, draw, n_resamples)
             share = apparent * flagged + (1 - apparent) * others
-            spread = spread * more_flagged + (1 - spread) * more_others
+            spread = spread * spreads[0] + (1 - spread) * spreads[1]
         else:
             method = f"Rogan-Gladen; {method}"
             (sensitivity, specificity), spreads = _accuracy(known, draw, n_resamples)
@@ -227,12 +230,12 @@ def _ratios(
     import numpy as np
 
     sums, _ = _summed(columns, known.groups, draw)
-    times = _times(len(sums[0]), draw, n_resamples)
+    resampled = _resampled(sums, draw, n_resamples)
     found, spreads = [], []
     for n in (0, 2):
         whole = sums[n + 1].sum()
         value = np.array([sums[n].sum() / whole if whole > 0 else 0.0])
-        above, below = times @ sums[n], times @ sums[n + 1]
+        above, below = resampled[n], resampled[n + 1]
         # A resample with nothing to divide by tells nothing: it keeps the value found.
         spreads.append(np.where(below > 0, above / np.where(below > 0, below, 1), value))
         found.append(value)
@@ -256,8 +259,16 @@ def _summed(
     return sums, n_groups
 
 
-def _times(n: int, draw: "np.random.Generator", n_resamples: int) -> "Floats":
-    """How often each of n groups is in each resample: (n_resamples, n)."""
+def _resampled(sums: "Sequence[Floats]", draw: "np.random.Generator", n_resamples: int) -> "Floats":
+    """Each of the sums over as many groups drawn with replacement: (len(sums), n_resamples)."""
     import numpy as np
 
-    return draw.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
+    n = len(sums[0])
+    columns = np.stack(sums)
+    totals = np.empty((len(sums), n_resamples))
+    for first in range(0, n_resamples, AT_ONCE):
+        some = min(AT_ONCE, n_resamples - first)
+        drawn = draw.integers(n, size=(some, n)) + np.arange(some)[:, None] * n
+        times = np.bincount(drawn.ravel(), minlength=some * n).reshape(some, n)
+        totals[:, first : first + some] = columns @ times.T
+    return totals
