@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
+import orjson
+
 from curate.errors import InputError, IntegrityError, MissingExtraError, RecipeError, RemoteError
 from curate.fingerprint import digest
 
@@ -128,22 +130,27 @@ def from_bytes(
     data: bytes, *, name: str, eos: str, bos: str | None = None, file_sha256: str | None = None
 ) -> Tokenizer:
     """A tokenizer from the bytes of its `tokenizer.json`; see `load`."""
-    _refuse_random(data, name)
+    text = _text(data, name)
     try:
-        plain = _encoder(_text(data, name))
-    except Exception as error:  # the Rust side raises bare Exception
-        raise InputError(f"tokenizer {name} cannot be read: {error}") from error
-    vocabulary: dict[str, int] = plain.get_vocab(with_added_tokens=True)
-    if not vocabulary:
+        told = outline(data)
+        plain = _encoder(text)
+    except Exception as error:  # the Rust side raises bare Exception, strange records whatever
+        raise InputError(f"tokenizer {name} is not a tokenizer.json: {error}") from error
+    if dropout := told.record["model"].get("dropout"):
+        raise InputError(
+            f"tokenizer {name} has BPE dropout {dropout}: its ids are random",
+            hint='Set "dropout": null in the file.',
+        )
+    n_vocab = max([told.n_ids, *(id_ + 1 for id_ in plain.get_added_tokens_decoder())])
+    if not n_vocab:
         raise InputError(f"tokenizer {name} has no vocabulary")
-    eos_id = _token_id(vocabulary, plain, eos, name, "eos")
-    bos_id = None if bos is None else _token_id(vocabulary, plain, bos, name, "bos")
+    eos_id = _token_id(plain, eos, name, "eos")
+    bos_id = None if bos is None else _token_id(plain, bos, name, "bos")
     if bos_id == eos_id:
         raise RecipeError(
             f"[tokenizer] eos and bos are both {eos!r}",
             hint="Leave out bos: a reader that is told of a BOS cuts only where it follows EOS.",
         )
-    n_vocab = max(vocabulary.values()) + 1
     encoder = _encoder(_engine_json(data, eos, bos))
     content: list[int] = encoder.encode(PROBE_TEXT, add_special_tokens=False).ids
     return Tokenizer(
@@ -161,10 +168,33 @@ def from_bytes(
     )
 
 
+@dataclass(frozen=True)
+class Outline:
+    """A tokenizer.json but for its vocabulary and merges, which are nearly all of it."""
+
+    record: dict[str, Any]  # not to be changed
+    n_ids: int  # largest id of the model's vocabulary + 1; added tokens may lie above
+
+
 @lru_cache(maxsize=8)
+def outline(data: bytes) -> Outline:
+    """
+    What a tokenizer.json declares, parsed once for all who ask.
+
+    Raises ValueError, KeyError, TypeError or AttributeError where `data` is not one.
+    """
+    record = orjson.loads(data)
+    model = record["model"]
+    vocabulary = model.pop("vocab")
+    model.pop("merges", None)
+    if isinstance(vocabulary, dict):
+        return Outline(record, max(vocabulary.values(), default=-1) + 1)
+    return Outline(record, len(vocabulary))
+
+
 def added_tokens(data: bytes) -> tuple[dict[str, Any], ...]:
     """The `added_tokens` of a tokenizer.json: dicts with `id`, `content`, `special` and flags."""
-    return tuple(json.loads(data).get("added_tokens") or [])
+    return tuple(outline(data).record.get("added_tokens") or [])
 
 
 def _obtain(file: str) -> tuple[str, bytes, bytes]:
@@ -266,25 +296,8 @@ def _text(data: bytes, name: str) -> str:
         ) from error
 
 
-def _refuse_random(data: bytes, name: str) -> None:
-    """BPE dropout makes ids a matter of chance."""
-    try:
-        record = json.loads(_text(data, name))
-        model = record["model"]
-        dropout = model.get("dropout")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"tokenizer {name} is not a tokenizer.json: {error}") from error
-    if dropout:
-        raise InputError(
-            f"tokenizer {name} has BPE dropout {dropout}: its ids are random",
-            hint='Set "dropout": null in the file.',
-        )
-
-
-def _token_id(
-    vocabulary: dict[str, int], encoder: "tokenizers.Tokenizer", token: str, name: str, role: str
-) -> int:
-    found = vocabulary.get(token)
+def _token_id(encoder: "tokenizers.Tokenizer", token: str, name: str, role: str) -> int:
+    found: int | None = encoder.token_to_id(token)
     if found is not None:
         return found
     special = [t.content for t in encoder.get_added_tokens_decoder().values() if t.special]
@@ -298,16 +311,11 @@ def _token_id(
 @lru_cache(maxsize=8)
 def _engine_json(data: bytes, *tokens: str | None) -> str:
     text = data.decode()
-    record = json.loads(text)
-    forgotten = [
-        added
-        for added in record.get("added_tokens") or []
-        if added["content"] in tokens and not added["special"]
-    ]
-    if not forgotten:
+    if all(added["special"] for added in added_tokens(data) if added["content"] in tokens):
         return text
-    for added in forgotten:
-        added["special"] = True
+    record = json.loads(text)
+    for added in record["added_tokens"]:
+        added["special"] = added["special"] or added["content"] in tokens
     return json.dumps(record, ensure_ascii=False)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.errors import IntegrityError, MissingExtraError, UsageError
-from curate.tokenizer import PROBE_TEXT, Tokenizer, added_tokens, tiktoken
+from curate.tokenizer import PROBE_TEXT, Tokenizer, added_tokens, outline, tiktoken
 from curate.tokens.batches import BATCH_BYTES
 
 EngineName = Literal["auto", "tokenizers", "fastokens"]
@@ -191,7 +191,7 @@ def may_cut(data: bytes) -> bool:
     True where that is always a border of the splitting before BPE: GPT-2's and the known newer
     patterns, no normaliser but a Unicode form, and no added token that could lie across it.
     """
-    record = json.loads(data)
+    record = outline(data).record
     normaliser = record.get("normalizer")
     if normaliser is not None and normaliser["type"] not in ("NFC", "NFD", "NFKC", "NFKD"):
         return False

@@ -10,7 +10,6 @@ share of the document's bytes is what its tokens stand for:
     [2]
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from curate.tokenizer import Tokenizer
+from curate.tokenizer import Tokenizer, outline
 from curate.tokenizer.tiktoken import byte_alphabet
 from curate.tokens.engines import Ids
 
@@ -88,6 +87,6 @@ CONTINUATION = frozenset(byte_alphabet()[byte] for byte in range(0x80, 0xC0))
 
 
 def _is_byte_level(tokenizer: Tokenizer) -> bool:
-    decoder = json.loads(tokenizer.json).get("decoder") or {}
+    decoder = outline(tokenizer.json).record.get("decoder") or {}
     kinds = [decoder.get("type"), *(d.get("type") for d in decoder.get("decoders") or [])]
     return "ByteLevel" in kinds
