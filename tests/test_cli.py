@@ -100,3 +100,14 @@ def test_terminal_escapes_do_not_pass() -> None:
     from curate.cli.console import clean
 
     assert "error: [31mred]0;title" == clean("error: \x1b[31mred\u202e\x1b]0;title\x07\x9b")
+
+
+def test_a_plan_without_pools_asks_no_network(tmp_path: Path) -> None:
+    """A recipe whose dumps and tokenizer are on the Hub, nothing read yet: exit 5, no request."""
+    recipe = Path(__file__).parent.parent / "recipes" / "c4-4chan.toml"
+    done = curate("plan", str(recipe), "--store", str(tmp_path / "store"), cwd=tmp_path)
+
+    assert 5 == done.returncode
+    assert "c4 has not been read" in done.stderr
+    assert "--until tokenize" in done.stderr
+    assert [] == sorted(tmp_path.iterdir())

@@ -46,11 +46,11 @@ def command(
         facts = mixing.assume_plan(loaded, _pools(assume, list(loaded.sources)))
     else:
         from curate.run.build import plan_of
-        from curate.run.job import open_job
+        from curate.run.job import open_read_job
         from curate.run.thresholds import resolved
         from curate.store import Store
 
-        facts = dict(plan_of(resolved(open_job(recipe, store=Store(store))))[1])
+        facts = dict(plan_of(resolved(open_read_job(recipe, store=Store(store))))[1])
     console.emit(facts, as_json=as_json, text=mixing.render(facts))
 
 

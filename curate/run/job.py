@@ -69,7 +69,7 @@ class Job:
         for sha256, items in self.readings(source):
             receipt = read_receipt(self.documents(source), sha256[:16])
             if receipt is None:
-                raise self._missing(f"{source}: {items[0].name} has not been read")
+                raise _no_pools(self.recipe.path, f"{source}: {items[0].name} has not been read")
             names += [part["name"] for part in receipt["parts"]]
         return sorted(names)
 
@@ -80,7 +80,8 @@ class Job:
             folders = [self.tokens(source), *(self.tags(source, t) for t in self.taggers)]
             for folder in folders:
                 if read_receipt(folder, name) is None:
-                    raise self._missing(f"{source}: part {name} is not yet in {folder.name}")
+                    what = f"{source}: part {name} is not yet in {folder.name}"
+                    raise _no_pools(self.recipe.path, what)
             found.append(
                 Part(
                     source=source,
@@ -92,13 +93,6 @@ class Job:
                 )
             )
         return found
-
-    def _missing(self, what: str) -> InfeasibleError:
-        return InfeasibleError(
-            f"there are no pools to plan from: {what}",
-            hint=f"Make them: curate build {self.recipe.path} --until tokenize\n"
-            "  or plan from stated sizes: curate plan … --assume SOURCE=TOKENS",
-        )
 
 
 def memory(store: Store) -> locks.Memory:
@@ -158,14 +152,21 @@ def open_job(path: Path, *, store: Store, locked: bool = False) -> Job:
         lock=there,
         store=store,
         tokenizer=vocabulary,
-        readers={
-            source.name: readers.declare(
-                source.reader, source.options, where=f"[source.{source.name}]"
-            )
-            for source in loaded.sources.values()
-        },
+        readers=reader_declarations(loaded),
         taggers=tagger_declarations(loaded),
     )
+
+
+def open_read_job(path: Path, *, store: Store) -> Job:
+    """
+    Open a job that asks for pools which are there, without asking a network for anything first.
+
+    Raises InfeasibleError if nothing of some source has been read into the store.
+    """
+    for source, declared in reader_declarations(recipe.load(path)).items():
+        if not store.documents(source, fingerprint(declared)).is_dir():
+            raise _no_pools(path, f"{source} has not been read")
+    return open_job(path, store=store)
 
 
 def write_lock(path: Path, found: locks.Lock) -> None:
@@ -175,7 +176,23 @@ def write_lock(path: Path, found: locks.Lock) -> None:
     files.write_bytes(locks.path_of(path), found.to_toml().encode())
 
 
+def reader_declarations(loaded: recipe.Recipe) -> dict[str, dict[str, Any]]:
+    """Source name → canonical declaration of its reader."""
+    return {
+        source.name: readers.declare(source.reader, source.options, where=f"[source.{source.name}]")
+        for source in loaded.sources.values()
+    }
+
+
 def tagger_declarations(loaded: recipe.Recipe) -> dict[str, dict[str, Any]]:
     """Tagger name → canonical declaration, those that calibrate others last."""
     tables = {name: told.options for name, told in loaded.taggers.items()}
     return taggers.declare_all(tables, where=loaded.path.name)
+
+
+def _no_pools(path: Path, what: str) -> InfeasibleError:
+    return InfeasibleError(
+        f"there are no pools to plan from: {what}",
+        hint=f"Make them: curate build {path} --until tokenize\n"
+        "  or plan from stated sizes: curate plan … --assume SOURCE=TOKENS",
+    )
