@@ -28,7 +28,7 @@ import orjson
 from curate.readers import tar
 from curate.readers.base import Tally
 from curate.readers.decompress import Stream
-from curate.readers.lines import BLOCK, Block
+from curate.readers.lines import BLOCK, Block, line_ends
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ class Lines:
         """The lines of a block."""
         import numpy as np
 
-        ends = np.flatnonzero(np.frombuffer(block.data, dtype=np.uint8) == 10)
+        ends = np.array(line_ends(block.data), dtype=np.int64)
         if block.data and not block.data.endswith(b"\n"):
             ends = np.append(ends, len(block.data))
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)]

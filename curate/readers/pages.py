@@ -54,16 +54,14 @@ def documents(rows: "pl.DataFrame", tally: Tally) -> "pl.DataFrame":
     timestamp = epoch_seconds(times)
     tally.notes["timestamps-unreadable"] += timestamp.null_count() - times.null_count()
     texts = rows["text"].cast(pl.Binary).to_list()
-    digests = [hashlib.sha256(text) for text in texts]
-    ids = [
-        f"sha256:{digest.hexdigest()}" if url is None else f"{url}#{digest.hexdigest()[:16]}"
-        for url, digest in zip(urls, digests, strict=True)
-    ]
+    digests = pl.Series([hashlib.sha256(text).digest() for text in texts], dtype=pl.Binary)
+    hexadecimal = digests.bin.encode("hex")
+    ids = pl.when(urls.is_null()).then(pl.format("sha256:{}", hexadecimal))
     return rows.with_columns(
-        pl.Series("id", ids, dtype=pl.String),
+        ids.otherwise(pl.format("{}#{}", urls, hexadecimal.str.head(16))).alias("id"),
         urls.alias("url"),
         urls.alias("group"),
-        pl.Series("content", [d.digest()[:16] for d in digests], dtype=pl.Binary),
+        digests.bin.head(16).alias("content"),
         timestamp.alias("timestamp"),
         pl.lit(1).alias("n_posts"),
     )

@@ -26,7 +26,7 @@ ENTITIES = {"&gt;": ">", "&lt;": "<", "&quot;": '"', "&#039;": "'", "&amp;": "&"
 # One pass over the text of a typical comment: these, and nothing else, occur in 99.9 % of them.
 # "&lt;" becomes a stand-in for "<": a "<" that is left after the pass is a tag that is not usual.
 _STAND_IN = "\x1a"
-_USUAL = {
+_SINGLE = {
     "<br>\n": "\n",  # staff's
     "<br>": "\n",
     "<wbr>": "",
@@ -39,6 +39,13 @@ _USUAL = {
     **ENTITIES,
     "&lt;": _STAND_IN,
 }
+# Most of them stand in these pairs, found at one blow; the longer ones first, so that they win.
+_PAIRS = [
+    *((first, end) for end in ("<br>\n", "<br>") for first in ("</a>", "</span>", "<br>")),
+    ('<span class="quote">', "&gt;"),
+    ("&gt;", "&gt;"),
+]
+_USUAL = {a + b: _SINGLE[a] + _SINGLE[b] for a, b in _PAIRS} | _SINGLE
 _QUOTELINK = r'<a href="[^"<>]*" class="quotelink">'
 
 # Whole elements that are not the poster's words. Rust regexes; (?s) lets . match newlines.

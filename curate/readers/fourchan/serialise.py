@@ -26,7 +26,6 @@ A line inside a post that looks like such a header gets a backslash before it; `
 """
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from curate.readers.base import Declaration
@@ -40,6 +39,8 @@ BETWEEN = "\n\n\n"
 HEADER = r"(?:--- [0-9a-z]+|-----)"
 LAST = "-----"
 
+_HEADER_LINE = rf"(?m)^(\\*{HEADER})$"
+_SPACES = r"(?m)^( +)$"
 _QUOTELINK = r"(^|[^>])>>(\d+)"
 # Stands on both sides of a reference while texts are taken apart; what is typed is set aside.
 _MARK = "\x1f"
@@ -94,28 +95,30 @@ def parse(text: str, kind: str) -> list[tuple[str, str]]:
 
 def escape(text: "pl.Series") -> "pl.Series":
     """A backslash before each line that is a header, or would be one without its backslashes."""
-    return _where(text, ["---"], lambda t: t.str.replace_all(rf"(?m)^(\\*{HEADER})$", r"\$1"))
+    places = text.str.contains_any(["---"]).arg_true()
+    if not len(places):
+        return text
+    return text.scatter(places, text.gather(places).str.replace_all(_HEADER_LINE, r"\$1"))
 
 
 def escape_plain(text: "pl.Series") -> "pl.Series":
     """No two empty lines in a row; a line of n spaces becomes one of n + 1, to be undone."""
-    return _where(
-        text,
-        [BETWEEN, " \n", "\n "],
-        lambda t: (
-            t.str.replace_all(r"(?m)^( +)$", "$1 ")
-            .str.replace_all(BETWEEN, "\n\n \n", literal=True)
-            .str.replace_all(BETWEEN, "\n\n \n", literal=True)
-        ),
+    import polars as pl
+
+    words = pl.col(text.name).str
+    # A line of spaces is the first, or it follows a line end; few posts have either.
+    near = words.contains("\n ", literal=True) | words.starts_with(" ")
+    near |= words.contains(BETWEEN, literal=True)
+    places = text.to_frame().select(near.arg_true()).to_series()
+    if not len(places):
+        return text
+    escaped = (
+        text.gather(places)
+        .str.replace_all(_SPACES, "$1 ")
+        .str.replace_all(BETWEEN, "\n\n \n", literal=True)
+        .str.replace_all(BETWEEN, "\n\n \n", literal=True)
     )
-
-
-def _where(
-    text: "pl.Series", holding: list[str], change: "Callable[[pl.Series], pl.Series]"
-) -> "pl.Series":
-    """`change` applied to the texts that hold any of `holding`; the others cost one look."""
-    places = text.str.contains_any(holding).arg_true()
-    return text.scatter(places, change(text.gather(places))) if len(places) else text
+    return text.scatter(places, escaped)
 
 
 def _unescape_plain(text: str) -> str:
