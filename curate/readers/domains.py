@@ -13,6 +13,7 @@ package. IP addresses and single labels have none. Hosts are compared in lower c
 
 import functools
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,16 +24,30 @@ if TYPE_CHECKING:
 _AUTHORITY = r"^[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]+)"
 _HOST = re.compile(r"(?:[^@]*@)?([^:\[\]@\s]+)")
 _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+# A usual address: no user, no port, names in lower case.
+_USUAL = (
+    r"^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[a-z0-9_-]+\.)*"
+    r"(?<last_two>[a-z0-9_-]+\.(?<last>[a-z]+))(?:[/?#]|$)"
+)
 
 
 def registered(urls: "pl.Series") -> "pl.Series":
     """Registered domain of each URL of a String column, null where there is none."""
     import polars as pl
 
-    places = urls.str.extract(_AUTHORITY)
+    # Nine hosts in ten end in two names of which the list says nothing but the last.
+    usual = urls.str.extract_groups(_USUAL).struct
+    last_two, last = usual.field("last_two"), usual.field("last")
+    pairs, names = _listed()
+    listed = last_two.is_in(pairs) | last.is_in(names) | last_two.str.starts_with("xn--")
+    domains = last_two.set(listed, None)
+    rest = domains.is_null().arg_true()
+    places = urls.gather(rest).str.extract(_AUTHORITY)
     known = places.drop_nulls().unique()
-    domains = pl.Series([domain_of(place) for place in known.to_list()], dtype=pl.String)
-    return places.replace_strict(known, domains, default=None, return_dtype=pl.String)
+    found = pl.Series([domain_of(place) for place in known.to_list()], dtype=pl.String)
+    return domains.scatter(
+        rest, places.replace_strict(known, found, default=None, return_dtype=pl.String)
+    )
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -51,3 +66,17 @@ def _suffixes() -> "PublicSuffixList":
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList()
+
+
+@functools.cache
+def _listed() -> "tuple[pl.Series, pl.Series]":
+    """The last two names of every rule of several names; `x` of rules for every name in `x`."""
+    import polars as pl
+    from publicsuffixlist import PSLFILE
+
+    lines = Path(PSLFILE).read_text("utf-8").lower().splitlines()
+    rules = [line.split()[0] for line in lines if line.strip() and not line.startswith("//")]
+    several = [rule.lstrip("!").removeprefix("*.").split(".") for rule in rules if "." in rule]
+    pairs = {".".join(names[-2:]) for names in several if len(names) > 1}
+    alone = {names[0] for names in several if len(names) == 1}
+    return pl.Series(sorted(pairs)).implode(), pl.Series(sorted(alone)).implode()
