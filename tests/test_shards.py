@@ -13,8 +13,8 @@ import pytest
 
 from curate import files, manifest, shards
 from curate.errors import IntegrityError
-from curate.shards import content as contents
-from curate.shards import gather, place, runs, scatter, sidecars, write
+from curate.shards import documents as documents_
+from curate.shards import gather, memory, place, runs, scatter, sidecars, write
 from tests import recount, shards_world, tiny_files, tiny_manifest, tiny_mix
 
 BUDGETS = {"clean": 900, "toxic": 300}
@@ -176,7 +176,9 @@ def test_stopped_at_any_change_to_the_disk_the_next_run_ends_the_same(
     world = shards_world.make(tmp_path / "store", documents)
     count = 0
     monkeypatch.setattr(write, "POOL_BYTES", 0)
-    monkeypatch.setattr(write, "TABLE_SPANS", 0)
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    monkeypatch.setattr(runs, "TABLE_BYTES", 0)
+    monkeypatch.setattr(documents_, "RANGE_SPANS", 7)
 
     def stop_at(last: int) -> Any:
         def hook(operation: str, path: Path) -> None:
@@ -315,8 +317,9 @@ def test_progress_adds_up_to_the_mix(tmp_path: Path) -> None:
     assert len(content["shards"]) == len(told) > 2
 
 
+@pytest.mark.parametrize("at_hand", [0, 10**9])
 def test_small_lots_of_everything_change_no_byte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_hand: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches of plan rows, blocks of tokens, ranges of keys: none shows in the result."""
     documents = shards_world.invented(60, 30)
@@ -330,10 +333,56 @@ def test_small_lots_of_everything_change_no_byte(
     monkeypatch.setattr(place, "BLOCK_SPANS", 5)
     monkeypatch.setattr(place, "CHECK_TOKENS", 64)
     monkeypatch.setattr(gather, "BLOCK_TOKENS", 50)
-    monkeypatch.setattr(contents, "RANGE_SPANS", 7)
+    monkeypatch.setattr(documents_, "RANGE_SPANS", 7)
     monkeypatch.setattr(write, "POOL_BYTES", 0)
-    monkeypatch.setattr(write, "TABLE_SPANS", 0)
+    monkeypatch.setattr(memory, "available", lambda: at_hand)
+    monkeypatch.setattr(write, "LONG_SPAN", 1)
+    monkeypatch.setattr(runs, "TABLE_BYTES", 4_000)
     lots = world.write(spans, tmp_path / "lots", shard_tokens=1_500)
 
     assert whole == lots
     assert snapshot(tmp_path / "whole") == snapshot(tmp_path / "lots")
+
+
+def test_a_pool_that_fits_is_mapped_or_read_and_any_other_is_spilled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of the memory at hand is for the pool; short or very many spans are not read singly."""
+    monkeypatch.setattr(memory, "available", lambda: 2 * 10**9)
+    long = {"n_spans": 10**6, "n_tokens": 5 * 10**8}
+    assert [
+        write.way_of(512 * 2**20, **long),
+        write.way_of(10**9, **long),
+        write.way_of(10**9 + 1, **long),
+        write.way_of(10**9, n_spans=10**6, n_tokens=10**8),
+        write.way_of(10**9, n_spans=10**8, n_tokens=10**11),
+    ] == ["map", "read", "spill", "spill", "spill"]
+
+
+def test_the_least_limit_of_memory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is free, or the limit of a control group, or of one around it; unknown is none."""
+    monkeypatch.setattr(memory, "PROC", tmp_path)
+    monkeypatch.setattr(memory, "LIMITS", {"": (tmp_path / "groups", "memory.max")})
+    assert 0 == memory.available()
+
+    (tmp_path / "self").mkdir()
+    (tmp_path / "groups" / "job" / "step").mkdir(parents=True)
+    (tmp_path / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable:   10 kB\n")
+    (tmp_path / "self" / "cgroup").write_text("3:cpu:/other\n0::/job/step\n")
+    assert 10_240 == memory.available()
+
+    (tmp_path / "groups" / "job" / "step" / "memory.max").write_text("max\n")
+    (tmp_path / "groups" / "job" / "memory.max").write_text("5000\n")
+    assert 5_000 == memory.available()
+
+
+def test_a_pool_that_is_cut_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """A read that gives less than the span is an error, not a shard with what was there before."""
+    path = tmp_path / "pool.ids"
+    np.arange(4, dtype="<u2").tofile(path)
+    out = np.zeros(3, dtype="<u2")
+
+    gather.fetch(path, np.array([1]), out, np.array([0]), np.array([3]))
+    assert [1, 2, 3] == out.tolist()
+    with pytest.raises(IntegrityError, match="was cut"):
+        gather.fetch(path, np.array([2]), out, np.array([0]), np.array([3]))

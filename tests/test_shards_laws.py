@@ -3,12 +3,15 @@
 import hashlib
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.shards import gather, merkle, observe
+from curate.shards import documents, gather, merkle, observe
 
 BUDGETS = {"clean": 900, "toxic": 300}
 
@@ -51,7 +54,7 @@ def test_a_tree_fed_in_lots_is_the_tree_of_the_rfc(n: int, cuts: list[int]) -> N
     tree = merkle.Tree()
     edges = [0, *sorted(min(c, n) for c in cuts), n]
     for a, b in pairwise(edges):
-        tree.add([merkle.leaf_hash(leaf) for leaf in leaves[a:b]])
+        tree.add([hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves[a:b]])
 
     assert root(leaves).hex() == tree.root()
     assert n == tree.n_leaves
@@ -85,3 +88,43 @@ def test_the_largest_deviation_is_exact(
                 best, at = value, sum(done)
 
     assert (best, at) == (seen.value, seen.at)
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 1)), max_size=30),
+    lots=st.integers(1, 9),
+    limit=st.integers(1, 40),
+)
+@settings(max_examples=60)
+def test_leaves_do_not_depend_on_how_spans_came(
+    spans: list[tuple[int, int, int]],
+    lots: int,
+    limit: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A leaf per key, in order of keys, over its digests in stream order: in memory or spilled."""
+    rows = [
+        (bytes([64 * high, *bytes(7), low, *bytes(7)]), bytes([n] * 16), component)
+        for n, (high, low, component) in enumerate(spans)
+    ]
+    digests: dict[bytes, bytes] = {}
+    for key, digest, _ in rows:
+        digests[key] = digests.get(key, b"") + digest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "RANGE_SPANS", limit)
+        found = documents.Documents(tmp_path_factory.mktemp("spill"), len(rows))
+        for lot in batched(rows, lots):
+            table = pl.DataFrame({"key": [r[0] for r in lot], "digest": [r[1] for r in lot]})
+            found.add(documents.rows_of(np.array([r[2] for r in lot]), table))
+    ranges = [documents.by_key(part) for part in found.ranges()]
+
+    expected = [
+        hashlib.sha256(b"\0" + key + hashlib.sha256(digests[key]).digest()).digest()
+        for key in sorted(digests)
+    ]
+    assert expected == [leaf for part in ranges for leaf in documents.leaves_of(part)]
+
+
+def batched(rows: list[Any], n: int) -> list[list[Any]]:
+    """Lots of n rows, the last may be shorter."""
+    return [rows[at : at + n] for at in range(0, len(rows), n)]

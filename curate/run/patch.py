@@ -84,8 +84,9 @@ def patch(parent: "Opened", change: Replacement, staging: Path, *, link: str) ->
     for name in CARRIED:
         if (parent.folder / name).is_file():
             _same_file(parent.folder / name, staging / name)
+    content = _content(staging / SPANS, observed, parent)
     files.remove(staging / ".tmp-spill")
-    return _content(staging / SPANS, observed, parent)
+    return content
 
 
 def _spans(parent: "Opened") -> "pl.DataFrame":
@@ -251,7 +252,7 @@ def _observe(observed: Any, parent: "Opened", rows: "pl.DataFrame") -> None:
 
 def _content(spans: Path, observed: Any, parent: "Opened") -> dict[str, Any]:
     """`content` as any writer of mixes has it, with what was asked for kept from the parent."""
-    from curate.shards.content import content_of
+    from curate.shards.content import content_of, documents_of
 
     was: Mapping[str, Any] = parent.content
     told = ("name", "unit", "requested", "residual", "epochs", "of", "phases")
@@ -268,7 +269,7 @@ def _content(spans: Path, observed: Any, parent: "Opened") -> dict[str, Any]:
         bos_id=bos.get("id"),
     )
     return content_of(
-        spans,
+        documents_of(spans, observed, spans.parent / ".tmp-spill"),
         observed,
         {"components": components},
         facts,  # type: ignore[arg-type]

@@ -1,34 +1,36 @@
 """
 Turn what was counted while a mix was written into its manifest's `content` (docs/format.md §5.6).
 
-Documents and the Merkle root are taken from the spans as they lie on the disk, a range of keys at a
-time, so that the memory they need does not grow with the mix.
+Documents and the Merkle root are counted a range of keys at a time, so that the memory they need
+does not grow with the mix.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import IntegrityError
-from curate.shards.merkle import Tree, leaf_hashes
+from curate.shards.documents import (
+    RANGE_SPANS,
+    Documents,
+    by_key,
+    is_last,
+    leaves_of,
+    rows_of,
+)
+from curate.shards.merkle import Tree
 from curate.shards.observe import Observed, bound
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-    import polars as pl
-
     from curate.tokenizer import Tokenizer
-
-RANGE_SPANS = 2_000_000
-"""Spans whose keys are sorted at once: about 400 MB."""
 
 FROM_PLAN = ("unit", "requested", "residual", "epochs")
 """What no byte of a mix can tell: what was asked, and what it is a fraction of."""
 
 
 def content_of(
-    spans: "Path | pl.LazyFrame",
+    documents: Documents,
     observed: Observed,
     facts: Mapping[str, Any],
     tokenizer: "Tokenizer",
@@ -37,12 +39,12 @@ def content_of(
     seed: int,
 ) -> dict[str, Any]:
     """
-    The `content` of a mix with these spans: spans.parquet, or the rows that are to be in it.
+    The `content` of a mix with these documents and counts.
 
     `facts` is the arm's object of plan.json. Raises IntegrityError where it says something else
     than was counted.
     """
-    tree = _count_documents(spans, observed)
+    tree = _count(documents, observed)
     n_tokens = sum(tally.n_tokens for tally in observed.tallies)
     components = [
         _component(planned, tally, n_tokens)
@@ -131,38 +133,28 @@ def _deviation(observed: Observed, facts: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _count_documents(spans: "Path | pl.LazyFrame", observed: Observed) -> Tree:
-    """Count distinct keys, overall (leaves of the tree returned) and per component."""
+def documents_of(spans: Path, observed: Observed, folder: Path) -> Documents:
+    """The documents of a finished spans.parquet; `folder` is for what does not fit in memory."""
     import polars as pl
 
-    tree = Tree()
-    by_name = {tally.name: tally for tally in observed.tallies}
-    rows = pl.scan_parquet(spans) if isinstance(spans, Path) else spans
-    table = rows.select("key", "digest", "component")
+    numbers = {tally.name: number for number, tally in enumerate(observed.tallies)}
+    rows = pl.scan_parquet(spans).select("key", "digest", "component")
     n_spans = sum(tally.n_spans for tally in observed.tallies)
-    for condition in _key_ranges(n_spans):
-        lot = table.filter(condition).collect()
-        tree.add(leaf_hashes(_words(lot["key"]), _words(lot["digest"])))
-        for name, n in lot.group_by("component").agg(pl.col("key").n_unique()).iter_rows():
-            by_name[name].n_documents += n
+    documents = Documents(folder, n_spans)
+    for first in range(0, n_spans, RANGE_SPANS):
+        lot = rows.slice(first, RANGE_SPANS).collect()
+        components = lot["component"].replace_strict(numbers, return_dtype=pl.Int64)
+        documents.add(rows_of(components.to_numpy(), lot))
+    return documents
+
+
+def _count(documents: Documents, observed: Observed) -> Tree:
+    """Count distinct keys, overall (leaves of the tree returned) and per component."""
+    tree = Tree()
+    for rows in documents.ranges():
+        rows = by_key(rows)
+        tree.add(leaves_of(rows))
+        for number, tally in enumerate(observed.tallies):
+            own = rows["component"] == number
+            tally.n_documents += int(is_last(rows["high"][own], rows["low"][own]).sum())
     return tree
-
-
-def _words(column: "pl.Series") -> "npt.NDArray[Any]":
-    """A Binary column of 16-byte values as an (n, 2) array of big-endian uint64."""
-    import polars as pl
-
-    pairs = pl.Array(pl.UInt64, 2)
-    words = column.bin.reinterpret(dtype=pairs, endianness="big").to_numpy()
-    return words.reshape(-1, 2).astype(">u8")
-
-
-def _key_ranges(n_spans: int) -> "Iterator[pl.Expr]":
-    """Conditions that split n keys, evenly spread as sha256 is, into ranges in order."""
-    import polars as pl
-
-    n_ranges = min(256, -(-n_spans // RANGE_SPANS))
-    edges = [bytes([256 * n // n_ranges]) for n in range(n_ranges)]
-    for n, low in enumerate(edges):
-        above = pl.col("key") >= pl.lit(low)
-        yield above if n + 1 == n_ranges else above & (pl.col("key") < pl.lit(edges[n + 1]))

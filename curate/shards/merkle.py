@@ -5,28 +5,22 @@ One leaf per distinct key, in order of keys: the key (16 bytes) and the sha256 o
 span digests in stream order. `sha256(0x00 ‖ leaf)` is a leaf's hash, `sha256(0x01 ‖ left ‖ right)`
 a node's. The tree is grown from below, level by level, so leaves may come in any number of lots:
 
-    >>> one, two = bytes(48), bytes([1] * 48)
+    >>> one, two = leaf_hash(bytes(16), bytes(32)), leaf_hash(bytes([1] * 16), bytes(16))
     >>> tree = Tree()
-    >>> tree.add([leaf_hash(one)])
-    >>> tree.add([leaf_hash(two)])
-    >>> from hashlib import sha256
-    >>> tree.root() == sha256(b"\\x01" + leaf_hash(one) + leaf_hash(two)).hexdigest()
+    >>> tree.add([one])
+    >>> tree.add([two])
+    >>> tree.root() == sha256(b"\\x01" + one + two).hexdigest()
     True
     >>> Tree().root() == sha256(b"").hexdigest()
     True
 """
 
 from hashlib import sha256
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 
-def leaf_hash(leaf: bytes) -> bytes:
-    """RFC 6962 §2.1: the hash of a leaf, 32 bytes."""
-    return sha256(b"\x00" + leaf).digest()
+def leaf_hash(key: bytes, digests: bytes) -> bytes:
+    """RFC 6962 §2.1: the hash of a document's leaf, given its key and its span digests."""
+    return sha256(b"\x00" + key + sha256(digests).digest()).digest()
 
 
 class Tree:
@@ -65,24 +59,3 @@ class Tree:
             if node is not None:
                 found = node if found is None else sha256(b"\x01" + node + found).digest()
         return (sha256(b"").digest() if found is None else found).hex()
-
-
-def leaf_hashes(keys: "npt.NDArray[Any]", digests: "npt.NDArray[Any]") -> list[bytes]:
-    """
-    Leaf hashes, in order of keys, of n spans in stream order.
-
-    Keys and digests are both (n, 2) big-endian uint64: 16 bytes a row, comparable as numbers.
-    """
-    import numpy as np
-
-    if len(keys) == 0:
-        return []
-    order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: spans of one key stay in stream order
-    keys, stream = keys[order], digests[order].tobytes()
-    last = np.append((keys[1:] != keys[:-1]).any(axis=1), True)
-    ends = ((np.flatnonzero(last) + 1) * 16).tolist()
-    names = keys[last].tobytes()
-    return [
-        sha256(b"\x00" + names[16 * n : 16 * n + 16] + sha256(stream[a:b]).digest()).digest()
-        for n, (a, b) in enumerate(pairwise([0, *ends]))
-    ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.shards.bends import Phases, Point, bends, interpolated
+from curate.shards.documents import values
 from curate.shards.gather import Counts
 
 if TYPE_CHECKING:
@@ -128,14 +129,15 @@ class Observed:
         """Count a block: component numbers and lengths of its spans, and their rows."""
         self.deviation.add(components, lengths)
         self.longest = max(self.longest, int(lengths.max()))
-        counted = spans.select("key", "epoch", "digest", "n_bytes", "n_tokens", *OF_CUTS)
+        digests = values(spans["digest"])
+        counted = spans.select("key", "epoch", "n_bytes", "n_tokens", *OF_CUTS)
         for number, tally in enumerate(self.tallies):
             mine = components == number
             own = counted.filter(mine)
             tally.n_spans += own.height
             tally.n_tokens += int(lengths[mine].sum())
             tally.n_bytes += int(own["n_bytes"].cast(int).sum())
-            tally.stream.update(b"".join(own["digest"].to_list()))
+            tally.stream.update(digests[mine].tobytes())
             tally.cut += [
                 {"key": k.hex(), "epoch": e, "n_tokens": n, "n_tokens_whole": whole}
                 for k, e, n, whole in own.filter("cut")

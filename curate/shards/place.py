@@ -15,7 +15,7 @@ import numpy as np
 
 from curate.errors import IntegrityError
 from curate.shards.columns import Columns
-from curate.shards.gather import Counts, Ids, as_bytes, move, starts_of
+from curate.shards.gather import Counts, Ids, as_bytes, starts_of
 from curate.shards.runs import Runs
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def _fill(block: Block, parts: Counts, runs: Runs, tokenizer: "Tokenizer") -> No
     found, firsts, counts = np.unique(parts[order], return_index=True, return_counts=True)
     for part, first, count in zip(found.tolist(), firsts.tolist(), counts.tolist(), strict=True):
         mine = order[first : first + count]
-        ids, froms = runs.next_ids(part, block.lengths[mine])
-        move(ids, froms, block.ids, starts[mine], block.lengths[mine])
+        runs.take(part, block.ids, starts[mine], block.lengths[mine])
     ends = starts + block.lengths
     block.ids[ends[block.spans["cut"].to_numpy()] - 1] = tokenizer.eos_id
 

@@ -5,7 +5,6 @@ The plan is read in ranges of parts, so that neither it nor the pool need fit in
 the documents is never read.
 """
 
-import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from curate.document import SCHEMA_NAMES, piece_id
 from curate.errors import IntegrityError
 from curate.shards.columns import FROM_DOCUMENTS, FROM_PLAN, Columns
-from curate.shards.gather import Counts, Ids
+from curate.shards.gather import Counts
 from curate.shards.runs import Runs
 from curate.store import Part
 
@@ -29,9 +28,6 @@ PLAN_ROWS = 4_000_000
 
 GROUP_ROWS = 400_000
 """Documents whose metadata is held at once, if they are of several parts: about 150 MB."""
-
-WHOLE_READ = 16
-"""A part of which at least 1/16 is taken is read whole and in order, not page by page."""
 
 POOL_COLUMNS = ("row", "piece", "key", "n_tokens", "n_bytes", "offset", "digest")
 
@@ -52,7 +48,7 @@ def make_runs(
     """
     import polars as pl
 
-    rows = pl.scan_parquet(plan)
+    rows, width = pl.scan_parquet(plan), np.dtype(dtype).itemsize
     counts = rows.group_by("part").len().collect(engine="streaming").sort("part")
     if counts.height and counts["part"][-1] >= len(parts):
         raise IntegrityError(f"{plan} names part {counts['part'][-1]}, of {len(parts)} parts")
@@ -70,7 +66,7 @@ def make_runs(
                 read = _read_group(group, parts, chosen, columns, licenses)
                 if kept is not None:
                     kept.result()
-                kept = keeper.submit(_keep, runs, read, dtype)
+                kept = keeper.submit(_keep, runs, read, width)
             if kept is not None:
                 kept.result()
 
@@ -146,13 +142,16 @@ def _read_group(
     )
 
 
-def _keep(runs: Runs, group: Group, dtype: str) -> None:
-    """Add the runs of a group."""
+def _keep(runs: Runs, group: Group, width: int) -> None:
+    """Add the runs of a group, whose ids are of `width` bytes."""
     for number, part in group.parts.items():
         mine = group.owners == number
-        n_taken = int(group.lengths[mine].sum())
-        ids = _open_ids(part, dtype, n_taken, group.needed[number])
-        runs.add_ids(number, ids, group.firsts[mine], group.lengths[mine])
+        if part.ids.stat().st_size < group.needed[number] * width:
+            raise IntegrityError(
+                f"{part.ids} is shorter than its pool rows say",
+                hint="Delete the receipt of this part and build again.",
+            )
+        runs.add_ids(number, part.ids, group.firsts[mine], group.lengths[mine])
     runs.add_table(list(group.parts), group.known)
 
 
@@ -173,24 +172,6 @@ def _refuse(
             ],
             hint="Delete the plan and build again.",
         )
-
-
-def _open_ids(part: Part, dtype: str, n_taken: int, n_needed: int) -> Ids:
-    kind = np.dtype(dtype).newbyteorder("<")
-    n_bytes = part.ids.stat().st_size
-    if n_bytes < n_needed * kind.itemsize:
-        raise IntegrityError(
-            f"{part.ids} is shorter than its pool rows say",
-            hint="Delete the receipt of this part and build again.",
-        )
-    if n_bytes == 0:
-        return np.empty(0, kind)
-    flags = mmap.MAP_SHARED
-    if n_taken * kind.itemsize * WHOLE_READ >= n_bytes:
-        flags |= getattr(mmap, "MAP_POPULATE", 0)
-    with open(part.ids, "rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
-    return np.frombuffer(mapped, kind, count=n_bytes // kind.itemsize)
 
 
 def _known(part: Part, columns: Columns, licenses: Mapping[str, str]) -> "pl.DataFrame":

@@ -19,28 +19,29 @@ import numpy as np
 from curate import files
 from curate.errors import IntegrityError
 from curate.shards import columns as cols
+from curate.shards import memory
 from curate.shards.content import content_of
-from curate.shards.gather import Counts, Ids
+from curate.shards.documents import Documents, Rows, rows_of
+from curate.shards.gather import LONG_SPAN, Counts, Ids
 from curate.shards.observe import Observed
 from curate.shards.place import Block, blocks_of
-from curate.shards.runs import Runs
+from curate.shards.runs import Runs, Ways
 from curate.shards.scatter import make_runs
 from curate.shards.shard_files import OpenShard
 from curate.shards.sidecars import SUFFIXES, DocumentTable
+from curate.shards.spans import SpanTable
 from curate.store import Part
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from curate.tokenizer import Tokenizer
 
 SPILL = files.TEMPORARY_PREFIX + "spill"
 
 POOL_BYTES = 512 * 1024 * 1024
-"""Pools up to this size are used where they lie; of larger ones runs are spilled."""
+"""Pools up to this size are mapped into memory."""
 
-TABLE_SPANS = 500_000
-"""Mixes of up to so many spans keep what is known of them in memory: about 150 MB."""
+READ_SPANS = 20_000_000
+"""Of larger mixes runs are spilled too: where each span lies takes 8 bytes."""
 
 
 def ignore_progress(n_tokens: int) -> None:
@@ -86,12 +87,9 @@ def write_mix(
     totals, borders = survey(rows, len(names))
     files.make_folder(out / "shards")
     files.sweep(out)
-    runs = Runs(
-        out / SPILL,
-        dtype=tokenizer.dtype,
-        spill_ids=sum(part.ids.stat().st_size for part in parts) > POOL_BYTES,
-        spill_tables=sum(n_spans for _, n_spans in borders) > TABLE_SPANS,
-    )
+    n_spans = sum(count for _, count in borders)
+    way = way_of(sum(part.ids.stat().st_size for part in parts), n_spans, int(totals.sum()))
+    runs = Runs(out / SPILL, dtype=tokenizer.dtype, way=way)
     make_runs(rows, parts, runs=runs, columns=columns, licenses=licenses, dtype=tokenizer.dtype)
     phases = {
         number: [(Fraction(stretch), Fraction(density)) for stretch, density in part["phases"]]
@@ -99,16 +97,21 @@ def write_mix(
         if "phases" in part and totals[number]
     }
     observed = Observed(names, totals, phases)
-    with Writer(out, tokenizer.dtype, link, siblings, observed, progress) as writer:
-        for number, (first, n_spans) in enumerate(borders):
-            table = pl.scan_parquet(rows).slice(first, n_spans).collect()
-            for block in blocks_of(number, table, runs, tokenizer, names, columns, writer.room):
-                writer.write(block)
-    spans = spilled_rows(out, writer.n_blocks, columns)
-    with ThreadPoolExecutor(1) as beside:
-        written = beside.submit(write_spans, out, spans)
-        content = content_of(spans, observed, facts, tokenizer, layout=layout, seed=seed)
-        written.result()
+    documents = Documents(out / SPILL, n_spans)
+    with (
+        files.replacing(out / "spans.parquet") as temporary,
+        SpanTable(temporary, columns) as spans,
+    ):
+        with Writer(
+            out, tokenizer.dtype, link, siblings, (observed, documents), progress
+        ) as writer:
+            for number, (first, count) in enumerate(borders):
+                table = pl.scan_parquet(rows).slice(first, count).collect()
+                for block in blocks_of(number, table, runs, tokenizer, names, columns, writer.room):
+                    spans.add(block.spans.drop("n_tokens_whole"))
+                    writer.write(block)
+        spans.close()
+        content = content_of(documents, observed, facts, tokenizer, layout=layout, seed=seed)
     files.write_bytes(out / "tokenizer.json", tokenizer.json)
     _remove_strays(out, observed)
     return content
@@ -150,6 +153,15 @@ def survey(rows: Path, n_components: int) -> tuple[Counts, list[tuple[int, int]]
     return totals, list(zip(firsts, counts, strict=True))
 
 
+def way_of(n_bytes: int, n_spans: int, n_tokens: int) -> Ways:
+    """How to come by the ids of a pool of this size, for a mix of so many spans and tokens."""
+    if n_bytes <= POOL_BYTES:
+        return "map"
+    at_hand = n_bytes <= memory.available() // 2
+    long = n_tokens >= LONG_SPAN * n_spans  # what one read per span is worth
+    return "read" if at_hand and long and n_spans <= READ_SPANS else "spill"
+
+
 class Writer:
     """
     Writes one block while the next is put together.
@@ -164,22 +176,21 @@ class Writer:
         dtype: str,
         link: str,
         siblings: Sequence[Path],
-        observed: Observed,
+        counted: tuple[Observed, Documents],
         progress: Callable[[int], None],
     ) -> None:
         self._out = out
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._link = link
         self._siblings = [folder / "shards" for folder in siblings]
-        self._observed = observed
+        self._observed, self._documents = counted
         self._progress = progress
         self._disk = ThreadPoolExecutor(1)
-        self._compress = ThreadPoolExecutor(1)
+        self._beside = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
         self._rooms: list[Ids] = [np.empty(0), np.empty(0)]
         self._shard: OpenShard | None = None
         self._table = DocumentTable()
-        self.n_blocks = 0
 
     def __enter__(self) -> "Writer":
         return self
@@ -189,7 +200,7 @@ class Writer:
             self.wait()
         finally:
             self._disk.shutdown(cancel_futures=True)
-            self._compress.shutdown(cancel_futures=True)
+            self._beside.shutdown(cancel_futures=True)
             if self._shard is not None:
                 self._shard.abandon()
 
@@ -213,22 +224,22 @@ class Writer:
     def write(self, block: Block) -> None:
         """Start to write a block; waits for the one before."""
         self.wait()
-        table = self._compress.submit(self._table.add, block.spans)
-        self._pending = self._disk.submit(self._write, block, table)
+        rows = self._beside.submit(self._describe, self._table, block)
+        self._pending = self._disk.submit(self._write, block, rows)
         self._observed.add(block.components, block.lengths, block.spans)
         if block.last:
             self._observed.end_shard()
 
-    def _write(self, block: Block, table: "Future[None]") -> None:
+    def _describe(self, table: DocumentTable, block: Block) -> Rows:
+        table.add(block.spans)
+        return rows_of(block.components, block.spans)
+
+    def _write(self, block: Block, rows: Future[Rows]) -> None:
         spill = self._out / SPILL
         if self._shard is None:
             self._shard = OpenShard(block.shard, spill, self._dtype.name)
         self._shard.add(block.ids, block.lengths)
-        path = spilled_spans(self._out, self.n_blocks)
-        files.announce("write", path)
-        block.spans.drop("n_tokens_whole").write_ipc(path, compression="uncompressed")
-        self.n_blocks += 1
-        table.result()
+        self._documents.add(rows.result())
         if block.last:
             self._close(self._shard)
         self._progress(len(block.ids))
@@ -239,33 +250,6 @@ class Writer:
         )
         self._observed.name_shard(name, shard.digest, shard.n_tokens, shard.n_spans)
         self._shard, self._table = None, DocumentTable()
-
-
-def spilled_spans(out: Path, number: int) -> Path:
-    """Where the rows of a block wait for spans.parquet to be written."""
-    return out / SPILL / f"spans-{number:06d}.ipc"
-
-
-def spilled_rows(out: Path, n_blocks: int, columns: cols.Columns) -> "pl.LazyFrame":
-    """The rows of all blocks in stream order."""
-    import polars as pl
-
-    if n_blocks:
-        return pl.scan_ipc([spilled_spans(out, number) for number in range(n_blocks)])
-    return pl.LazyFrame(schema=columns)
-
-
-def write_spans(out: Path, spans: "pl.LazyFrame") -> None:
-    """Write spans.parquet; its bytes do not depend on threads."""
-    with files.replacing(out / "spans.parquet") as temporary:
-        spans.sink_parquet(
-            temporary,
-            compression="zstd",
-            compression_level=3,
-            statistics=True,
-            row_group_size=131_072,
-            maintain_order=True,
-        )
 
 
 def _remove_strays(out: Path, observed: Observed) -> None:
