@@ -1,6 +1,7 @@
 """tiktoken encodings and SentencePiece models: converted, they give the library's ids."""
 
 import base64
+import gzip
 import io
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import InputError, RecipeError
-from curate.tokenizer import Tokenizer, from_bytes, load, tiktoken
+from curate.tokenizer import Tokenizer, from_bytes, load, sentencepiece, tiktoken
 from curate.tokens import engines
 from tests.tokens_world import END, TEXTS
 
@@ -139,6 +140,17 @@ OPTIONS = {
 }
 
 
+UNIGRAM = {"model_type": "unigram", "hard_vocab_limit": False}
+SPACELESS = {"add_dummy_prefix": False, "remove_extra_whitespaces": True}
+SPELT = st.lists(
+    st.sampled_from(
+        ["@@", "@", "<sep>", "</s>", "<s>", "<unk>", "<0x0A>", "<0x", " ", "  ", "cat", "that",
+         "\u2581", "\n", "\r\n", "\x00", "e\u0301", "\ufb01", "\u00bd", "."]
+    )
+).map("".join)  # fmt: skip
+"""Texts that spell special pieces, between what normalisers change."""
+
+
 def sentencepiece_model(**options: Any) -> bytes:
     """A SentencePiece model trained here."""
     library = pytest.importorskip(
@@ -164,8 +176,15 @@ def loaded(data: bytes, folder: Path) -> Tokenizer:
         {"byte_fallback": False, "vocab_size": 60},
         {"add_dummy_prefix": False},
         {"add_dummy_prefix": False, "user_defined_symbols": ["@@", "<sep>"]},
+        {"remove_extra_whitespaces": True},
+        {
+            "remove_extra_whitespaces": True,
+            "add_dummy_prefix": False,
+            "byte_fallback": False,
+            "vocab_size": 60,
+        },
     ],
-    ids=["llama", "no-bytes", "no-prefix", "user-defined"],
+    ids=["llama", "no-bytes", "no-prefix", "user-defined", "no-spaces", "no-spaces-no-prefix"],
 )
 def test_sentencepiece_ids_are_kept(tmp_path: Path, options: dict[str, Any]) -> None:
     """A BPE model of Llama's kind gives the library's ids by both engines, whatever the text."""
@@ -176,11 +195,8 @@ def test_sentencepiece_ids_are_kept(tmp_path: Path, options: dict[str, Any]) -> 
     model = library.SentencePieceProcessor(model_proto=data)
     tokenizer = loaded(data, tmp_path)
     fast = engines.choose(tokenizer, "auto")[0]
-    marks = st.lists(
-        st.sampled_from(["@@", "@", "<sep>", "</s>", "<unk>", " ", "cat", "\u2581"])
-    ).map("".join)
 
-    @given(texts=st.one_of(TEXTS, st.lists(marks, max_size=5)))
+    @given(texts=st.one_of(TEXTS, st.lists(SPELT, max_size=5)))
     def same(texts: list[str]) -> None:
         right = [i for text in texts for i in model.encode(text)]
         assert right == engines.choose(tokenizer, "tokenizers")[0].encode(texts)[0].tolist()
@@ -191,13 +207,108 @@ def test_sentencepiece_ids_are_kept(tmp_path: Path, options: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"byte_fallback": False},
+        {"normalization_rule_name": "nmt_nfkc", "remove_extra_whitespaces": True},
+        {"normalization_rule_name": "nmt_nfkc_cf", "remove_extra_whitespaces": True,
+         "byte_fallback": False},
+        {"model_type": "bpe", "normalization_rule_name": "nmt_nfkc",
+         "remove_extra_whitespaces": True},
+        {"add_dummy_prefix": False, "remove_extra_whitespaces": True},
+    ],
+    ids=["plain", "no-bytes", "library's-default", "folded", "bpe", "no-prefix"],
+)  # fmt: skip
+def test_unigram_and_tables_give_as_good_ids(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Ids are the library's, or another cut of the same text whose score differs by rounding."""
+    library = pytest.importorskip(
+        "sentencepiece", reason="needs sentencepiece, an optional package"
+    )
+    data = sentencepiece_model(**{**UNIGRAM, **options})
+    model = library.SentencePieceProcessor(model_proto=data)
+    tokenizer = loaded(data, tmp_path)
+    unmarked = st.text(st.characters(exclude_categories=["Cs", "Mn", "Mc", "Me", "Cf"]))
+
+    @given(text=st.one_of(SPELT, unmarked, st.lists(SPELT | unmarked).map("".join)))
+    def same(text: str) -> None:
+        right, ids = model.encode(text), tokenizer.encode(text)
+        assert model.normalize(text) == tokenizer.normalise(text)
+        assert right == ids or sentencepiece.as_good(ids, right, model)
+        assert not {tokenizer.eos_id, tokenizer.bos_id} & set(ids)
+
+    same()
+
+
+def test_a_real_text_has_the_unigram_library_s_ids(tmp_path: Path, shared: Path) -> None:
+    """Web pages give the library's ids in all but the cuts that are as good as its own."""
+    library = pytest.importorskip(
+        "sentencepiece", reason="needs sentencepiece, an optional package"
+    )
+    with gzip.open(shared / "data/c4/c4-train.00000-of-00001.json.gz") as file:
+        pages = [json.loads(line)["text"] for line in file][:300]
+    written = io.BytesIO()
+    library.SentencePieceTrainer.train(
+        sentence_iterator=(line for page in pages for line in page.split("\n")),
+        model_writer=written, model_type="unigram", vocab_size=4_000, minloglevel=2, num_threads=1,
+    )  # fmt: skip
+    model = library.SentencePieceProcessor(model_proto=written.getvalue())
+    tokenizer = loaded(written.getvalue(), tmp_path)
+    right = [model.encode(page) for page in pages]
+    ids = [tokenizer.encode(page) for page in pages]
+    other = [(i, r) for i, r in zip(ids, right, strict=True) if i != r]
+
+    assert all(sentencepiece.as_good(i, r, model) for i, r in other)
+    assert len(other) <= 3
+
+
+def test_a_worse_cut_is_not_as_good() -> None:
+    """Ids of the same text by other pieces are as good only if their scores sum up alike."""
+    library = pytest.importorskip(
+        "sentencepiece", reason="needs sentencepiece, an optional package"
+    )
+    data = sentencepiece_model(**UNIGRAM)
+    model = library.SentencePieceProcessor(model_proto=data)
+    right = model.encode("the cat")
+    letters = [model.piece_to_id(c) for c in "\u2581the\u2581cat"]
+
+    assert model.decode(right) == model.decode(letters)
+    assert sentencepiece.as_good(right, right, model)
+    assert not sentencepiece.as_good(letters, right, model)
+    assert not sentencepiece.as_good(right[:-1], right, model)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fused", "at"),
+    [
+        ({"<", "s"}, True, 1),
+        ({"<s", "s"}, True, 2),
+        ({"<s", "s>"}, True, None),
+        ({"a"}, True, None),  # all three are unknown: together they are one
+        ({"a"}, False, 1),
+    ],
+)
+def test_a_text_is_cut_where_no_piece_lies_across(
+    pieces: set[str], fused: bool, at: int | None
+) -> None:
+    """`<s>` is cut at the first border that no piece crosses, beside a character that is known."""
+    assert at == sentencepiece.border("<s>", pieces, fused=fused)
+
+
+@pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"model_type": "unigram", "vocab_size": 280}, "it is not BPE"),
-        ({"normalization_rule_name": "nmt_nfkc"}, "it has a table of characters"),
-        ({"remove_extra_whitespaces": True}, "it removes white space"),
+        ({"model_type": "word", "hard_vocab_limit": False}, "it is neither BPE nor Unigram"),
         ({"treat_whitespace_as_suffix": True}, "white space ends its words"),
         ({"user_defined_symbols": ["@@"]}, "it has pieces of the user's and a dummy prefix"),
+        (
+            {"user_defined_symbols": ["@@"], **SPACELESS},
+            "it has pieces of the user's and removes white space",
+        ),
+        (
+            {"user_defined_symbols": ["@@"], "add_dummy_prefix": False, **UNIGRAM},
+            "it has pieces of the user's and is Unigram",
+        ),
     ],
 )
 def test_what_cannot_be_converted_is_refused(

@@ -11,7 +11,7 @@ import pytest
 from curate import document
 from curate.errors import IntegrityError, MissingExtraError
 from curate.tokens import engines
-from tests.tokens_world import BYTES, encode
+from tests.tokens_world import BYTES, END, encode
 
 
 class Lying(engines.Fast):
@@ -122,6 +122,25 @@ def test_an_engine_can_be_asked_for(tmp_path: Path) -> None:
     assert ("fastokens", "tokenizers") == (fast["engine"], slow["engine"])
     assert fast["ids_sha256"] == slow["ids_sha256"]
     assert 0 == slow["parity"]["n_documents"]
+
+
+def test_an_engine_that_believes_a_typed_special_token_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A text that is nothing but a special token's must give the ids of its letters."""
+
+    class Believing(engines.Fast):
+        def encode(self, texts: list[str]) -> Any:
+            if END in texts:
+                return np.array([256], dtype=np.uint32), np.array([0, 1])
+            return super().encode(texts)
+
+    monkeypatch.setattr(engines, "Fast", Believing)
+    engines._fast.cache_clear()
+    engine, reason = engines.choose(BYTES, "auto")
+    engines._fast.cache_clear()
+
+    assert ("tokenizers", "the text of a special token gives other ids") == (engine.name, reason)
 
 
 def test_without_the_fast_engine_the_reference_writes(

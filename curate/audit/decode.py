@@ -100,7 +100,9 @@ def parse(whole: dict[str, Any]) -> Vocabulary:
 
     ids: dict[str, int] = {}
     model = whole["model"]
-    plain = model["vocab"] if isinstance(model["vocab"], dict) else {}
+    plain = model["vocab"]
+    if isinstance(plain, list):  # Unigram: a piece's place is its id
+        plain = {piece: id_ for id_, (piece, _) in enumerate(plain)}
     added = {token["content"]: int(token["id"]) for token in whole.get("added_tokens") or []}
     ids.update(plain)
     ids.update(added)

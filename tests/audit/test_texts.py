@@ -99,6 +99,14 @@ def test_ids_outside_the_vocabulary_stand_for_nothing() -> None:
     assert (b"AB", [0, 1, 1, 1, 2]) == (data.tobytes(), edges.tolist())
 
 
+def test_a_piece_s_place_in_a_list_is_its_id() -> None:
+    """Unigram's vocabulary is a list: three pieces are ids 0 to 2, and none can be decoded here."""
+    vocabulary = decode.parse({"model": {"vocab": [["<unk>", 0.0], ["</s>", 0.0], ["a", -1.5]]}})
+
+    assert (3, {"<unk>": 0, "</s>": 1, "a": 2}) == (vocabulary.n_ids, vocabulary.ids)
+    assert not vocabulary.byte_level
+
+
 @pytest.mark.parametrize(
     ("text", "source", "kinds"),
     [
