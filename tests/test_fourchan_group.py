@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import orjson
 import polars as pl
 import pytest
 
@@ -10,7 +11,7 @@ from curate import readers
 from curate.readers import csvrows
 from curate.readers.fourchan import group
 from curate.readers.options import declare
-from tests.readers_world import asagi_row, lines, read, thread
+from tests.readers_world import asagi_row, lines, raw_of, read, thread
 
 
 def test_rows_of_a_thread_need_not_lie_together(tmp_path: Path) -> None:
@@ -53,6 +54,40 @@ def test_grouping_on_the_disk_is_grouping_in_memory(
     assert 37 == whole.documents.height
     assert whole.facts["posts"] == parted.facts["posts"]
     assert 500 == whole.facts["posts"]["superseded"]
+    assert whole.documents.sort("thread").equals(parted.documents.sort("thread"))
+
+
+@pytest.mark.parametrize("cap", ["MAX_POSTS", "MAX_THREAD"])
+def test_a_thread_too_large_for_memory_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap: str
+) -> None:
+    """It is one record, kept by its first posts; every post is counted, here or on the disk."""
+    rows = [
+        asagi_row(num=f"{1000 + k}", thread_num="1001" if k % 3 else f"{5000 + k % 37}")
+        for k in range(500)
+    ]
+    data = b"".join([*rows[:100], *rows])
+    monkeypatch.setattr(group, cap, 333 if cap == "MAX_POSTS" else 2 * 333)
+    assert {} == read(tmp_path, data, "4chan").facts["rejected"]
+    monkeypatch.setattr(group, cap, 300 if cap == "MAX_POSTS" else 2 * 300)
+    whole = read(tmp_path, data, "4chan")
+    monkeypatch.setattr(csvrows, "BLOCK", 4_000)
+    monkeypatch.setattr(csvrows, "LONGEST", 2_000)
+    monkeypatch.setattr(group, "RUN", 5_000)
+    monkeypatch.setattr(group, "PARTITION", 9_000)
+    monkeypatch.setattr(group, "HEAVY", 20_000)
+    parted = read(tmp_path, data, "4chan")
+
+    for reading in (whole, parted):
+        posts = reading.facts["posts"]
+        (record,) = reading.rejected
+        assert {"too-many-posts": 1} == reading.facts["rejected"]
+        assert 600 == posts["read"] + posts["superseded"] + posts["rejected"]
+        assert (len(b"".join([*rows[:100], rows[0]])), 0) == (record["offset"], record["line"])
+        kept = [post["no"] for post in orjson.loads(raw_of(record))["posts"]]
+        assert [k for k in range(1001, 1500) if (k - 1000) % 3] == kept
+    assert 333 == whole.facts["posts"]["rejected"]
+    assert 37 == whole.documents.height
     assert whole.documents.sort("thread").equals(parted.documents.sort("thread"))
 
 

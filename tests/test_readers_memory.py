@@ -79,6 +79,11 @@ DENSE = {
     "posts": ("4chan", b'{"posts":[{"no":1,"com":"a"}' + b",{}" * 300_000 + b"]}\n", 0),
     "lines": ("c4", b'{"text":"a"}\n' * 600_000, 600_000),
     "rows": ("4chan", b"no,resto,com\n" + b"1,1,a\n" * 900_000, 1),
+    "posts of a thread": (
+        "4chan",
+        b"no,resto,com\n" + b"".join(b"%d,1,a\n" % k for k in range(1, 1_500_000)),
+        0,
+    ),
     "tags": (
         "warc",
         warc_record("response", "https://a.example/", warc_response(b"<b>" * 5**9)),
@@ -95,4 +100,17 @@ def test_memory_is_bounded_by_what_is_in_a_line(tmp_path: Path, dump: str) -> No
     n_found, megabytes = peak(reader, tmp_path / "dump")
 
     assert n_documents == n_found
+    assert megabytes <= 512
+
+
+def test_memory_is_bounded_by_what_is_in_a_row(tmp_path: Path) -> None:
+    """Rows of a megabyte are grouped on the disk, whichever of their cells is so long."""
+    text = random.Random(7).randbytes(500_000).hex().encode()
+    with (tmp_path / "dump").open("wb") as file:
+        file.write(b"no,resto,sub,com\n")
+        for k in range(1, 201):
+            file.write(b"%d,%d,%s,a\n" % (k, k, text))
+    n_found, megabytes = peak("4chan", tmp_path / "dump")
+
+    assert 200 == n_found
     assert megabytes <= 512

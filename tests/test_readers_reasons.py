@@ -90,6 +90,13 @@ DUMPS: dict[str, list[tuple[str, dict[str, Any], bytes]]] = {
         ("4chan", {}, b'{"posts":[{"no":1,"com":"a"}' + b",{}" * 100_000 + b"]}\n"),
         ("warc", {}, web_page(b"<b>" * (warc.MAX_TAGS + 1))),
     ],
+    "too-many-posts": [
+        (
+            "4chan",
+            {},
+            b"no,resto,com\n" + b"".join(b"%d,1,a\n" % k for k in range(1, 100_002)),
+        ),
+    ],
     "wrong-type": [
         ("c4", {}, b'{"text":7}\n'),
         ("4chan", {}, b'{"posts": [{"no":"5"}]}\n'),

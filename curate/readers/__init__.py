@@ -21,13 +21,13 @@ from curate.readers.options import FORMAT, declare
 
 __all__ = ["FORMAT", "check_rejected", "declare", "joined_sha256", "read_input", "read_joined"]
 
-KEPT_WHEN_FREED = (32 << 20) - 8_192
+KEPT_WHEN_FREED = (8 << 20) - 8_192
 """
-Bytes of a block that is made and freed before an input is read, without being touched.
+Bytes of a block that is made and freed, without being touched, before an input is read.
 
-glibc then keeps blocks of this size when they are freed (mallopt(3), M_MMAP_THRESHOLD, which is at
-most 32 MiB). Otherwise it gives every block of lines back to the system, which hands it out again
-page by page: a tenth of the time of reading.
+glibc then keeps blocks up to this size when they are freed (mallopt(3), M_MMAP_THRESHOLD). If not,
+it gives every block of lines back to the system, which hands it out again page by page: a tenth of
+the time of reading. Of more it would keep too much of very long lines.
 """
 
 

@@ -41,6 +41,7 @@ REJECTED = {
     "byte-order-mark": "a byte order mark elsewhere than at the start of the file",
     "too-long": "a line of more than 12 MiB, or a page of more than 16; its beginning is kept",
     "too-many-values": "a line of over 1,048,576 values or 100,000 objects, a page of 200,000 tags",
+    "too-many-posts": "a thread, put together, of over 100,000 posts or 16 MiB; its first are kept",
     "wrong-type": "a value of another type than it must have, such as a number for the text",
     "no-text-key": "a record without the key or column of the text, or with null there",
     "no-posts-key": "a thread without the key `posts`",

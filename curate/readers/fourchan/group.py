@@ -3,16 +3,21 @@ Turn rows of posts in any order into whole threads, in bounded memory.
 
 Posts are dealt into partitions on the disk by their thread; then each partition is read alone, its
 threads put together in order of (board, thread, post number). Of a post that occurs twice the one
-that comes last in the dump counts, the others are counted as superseded.
+that comes last in the dump counts, the others are counted as superseded. A thread that would not
+fit in memory is rejected: its posts are counted, and the first of them kept.
 """
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from curate import files
 from curate.readers.base import Tally
+from curate.readers.jsonrows import KEPT_OF_TOO_LONG
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +27,21 @@ PARTITION = 16 << 20
 
 RUN = 32 << 20
 """Bytes of text held before they are dealt to the disk."""
+
+HEAVY = 4 * PARTITION
+"""Bytes of text of a range of partitions that is read run by run, being mostly one thread."""
+
+MAX_POSTS = 100_000
+"""Most posts of a thread; the largest of 4chan have some thousands."""
+
+MAX_THREAD = 16 << 20
+"""Most bytes of text of a thread, beyond those of the longest line of threads (MAX_LINE)."""
+
+KEPT_POSTS = 1_000
+"""Most posts kept of a thread that is rejected."""
+
+USUAL = 1_000
+"""Bytes in which subject, country, flag, board and poster of a real post fit together."""
 
 N_PARTITIONS = 4_096
 """The finest division; neighbours are read together while they are small."""
@@ -41,7 +61,7 @@ def threads(tables: "Iterator[pl.DataFrame]", tally: Tally) -> "Iterator[pl.Data
             _partition(table),
         )
         n_posts += table.height
-        for part, size in table.group_by("partition").agg(_size().sum()).iter_rows():
+        for part, size in table.group_by("partition").agg(_size(table).sum()).iter_rows():
             sizes[part] += size
             n_held += size
         held.append(table)
@@ -52,24 +72,85 @@ def threads(tables: "Iterator[pl.DataFrame]", tally: Tally) -> "Iterator[pl.Data
             held, n_held = [], 0
     if not runs:
         if held:
-            yield _together(pl.concat(held), tally)
+            yield _together(iter([pl.concat(held)]), tally)
         return
     if held:
         runs.append(_deal(_distinct(held, tally), tally.scratch() / f"run-{len(runs):05d}.parquet"))
     for first, last in _ranges(sizes):
         within = pl.col("partition").is_between(first, last)
-        yield _together(pl.scan_parquet(runs).filter(within).collect(), tally)
+        heavy = sum(sizes[first : last + 1]) > HEAVY
+        pieces = [[run] for run in runs] if heavy else [runs]
+        yield _together((pl.scan_parquet(some).filter(within).collect() for some in pieces), tally)
 
 
-def _together(posts: "pl.DataFrame", tally: Tally) -> "pl.DataFrame":
+def _together(pieces: "Iterator[pl.DataFrame]", tally: Tally) -> "pl.DataFrame":
+    """Whole threads of posts that come in pieces, those of later pieces being later versions."""
     import polars as pl
 
-    order = ["board", "thread", "no", "arrival"]
-    kept = posts.sort(order).unique(["board", "thread", "no"], keep="last", maintain_order=True)
-    tally.posts["superseded"] += posts.height - kept.height
-    return kept.with_columns(
-        (pl.struct("board", "thread").rle_id()).cast(pl.UInt32).alias("record")
-    ).drop("arrival", "partition")
+    posts = next(pieces)
+    rejected: dict[tuple[str, int], _TooLarge] = {}
+    while True:
+        posts = _fitting(_distinct([posts], tally), rejected)
+        piece = next(pieces, None)
+        if piece is None:
+            break
+        posts = pl.concat([posts, piece])
+    for thread in rejected.values():
+        thread.reject(tally)
+    return (
+        posts.sort("board", "thread", "no")
+        .with_columns(pl.struct("board", "thread").rle_id().cast(pl.UInt32).alias("record"))
+        .drop("arrival", "partition")
+    )
+
+
+@dataclass
+class _TooLarge:
+    """A thread of more posts or bytes than fit in memory."""
+
+    first: list[dict[str, Any]]
+    n_posts: int = 0
+    n_bytes: int = 0
+
+    def reject(self, tally: Tally) -> None:
+        """Count it as one rejected record, and keep its first posts."""
+        tally.n_records += 1
+        tally.posts["rejected"] += self.n_posts
+        tally.input = self.first[0]["input"]
+        tally.reject(
+            offset=self.first[0]["offset"],
+            line=0,
+            reason="too-many-posts",
+            raw=orjson.dumps({"posts": self.first})[:KEPT_OF_TOO_LONG],
+            n_bytes=self.n_bytes,
+        )
+
+
+def _fitting(posts: "pl.DataFrame", rejected: dict[tuple[str, int], _TooLarge]) -> "pl.DataFrame":
+    """Posts of threads that are not too large, and were not before; the others go to `rejected`."""
+    import polars as pl
+
+    thread = ["board", "thread"]
+    n_bytes = pl.sum_horizontal(pl.col("subject", "body").str.len_bytes().cast(pl.Int64)).sum()
+    sizes = posts.group_by(thread, maintain_order=True).agg(pl.len(), n_bytes.alias("n_bytes"))
+    known = pl.DataFrame(list(rejected), schema={n: sizes.schema[n] for n in thread}, orient="row")
+    large = pl.concat(
+        [
+            sizes.filter((pl.col("len") > MAX_POSTS) | (pl.col("n_bytes") > MAX_THREAD)),
+            sizes.join(known, on=thread, how="semi"),
+        ]
+    ).unique(thread, maintain_order=True)
+    if not large.height:
+        return posts
+    for board, number, n_posts, size in large.iter_rows():
+        if (board, number) not in rejected:
+            its = posts.filter((pl.col("board") == board) & (pl.col("thread") == number))
+            shown = its.sort("no").head(KEPT_POSTS)
+            names = ["input", "offset", *thread, "no", "time", "subject", "body"]
+            rejected[board, number] = _TooLarge(shown.select(names).to_dicts())
+        rejected[board, number].n_posts += n_posts
+        rejected[board, number].n_bytes += size
+    return posts.join(large, on=thread, how="anti", maintain_order="left")
 
 
 def _partition(table: "pl.DataFrame") -> "pl.Series":
@@ -84,11 +165,16 @@ def _partition(table: "pl.DataFrame") -> "pl.Series":
     ).alias("partition")
 
 
-def _size() -> "pl.Expr":
-    """Bytes a post takes, about: its text and 200 for everything else."""
+def _size(table: "pl.DataFrame") -> "pl.Expr":
+    """Bytes a post takes, about: its text, and 200 for everything else unless that is unusual."""
     import polars as pl
 
-    return pl.col("body").str.len_bytes().fill_null(0).cast(pl.Int64) + 200
+    def length(names: list[str]) -> "pl.Expr":
+        return pl.sum_horizontal(pl.col(names).str.len_bytes().cast(pl.Int64))
+
+    others = [name for name in table.columns if name != "body" and table[name].dtype == pl.String]
+    others_beyond = (length(others) - USUAL).clip(lower_bound=0)
+    return length(["body"]) + 200 + others_beyond
 
 
 def _distinct(held: "list[pl.DataFrame]", tally: Tally) -> "pl.DataFrame":
