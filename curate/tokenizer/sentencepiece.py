@@ -15,9 +15,9 @@ such place:
     2
 
 Two things the engine does not do as the library does. It adds Unigram's scores in double precision:
-where two ways to cut a text are as good but for rounding, it may take the other one. And of what a
-reader sees as one character (a letter and its marks, a fraction and a joiner) a table of characters
-may see the first code point alone.
+where two ways to cut a text are as good but for rounding, it may take the other one. And it looks up
+whole graphemes of at most five bytes in a table of characters, by their beginning: of a letter with
+two marks or a fraction with a joiner the last may be lost, and decomposed kana stay apart.
 """
 
 import base64
