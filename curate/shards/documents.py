@@ -59,7 +59,8 @@ class Documents:
         rows = rows[np.argsort(numbers, kind="stable")]
         ends = np.cumsum(np.bincount(numbers, minlength=self._n_ranges))
         for number, lot in enumerate(np.split(rows, ends[:-1])):
-            self._append(self._path(number), lot)
+            if len(lot):
+                self._append(self._path(number), lot)
 
     def ranges(self) -> Iterator[Rows]:
         """The spans of a range of keys after the other, in stream order within each."""

@@ -4,9 +4,11 @@ Turn what the system says of its memory into how many bytes of files it can keep
     available() // 2 ≥ bytes of the pool   the pool is read where it lies, in any order
     otherwise                              it is read once, in order
 
-Only speed depends on it. What is not known counts as none.
+Only speed depends on it. What is not known counts as none; and a system that does not ask what will
+be read, and what will not (macOS), is not told.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,19 @@ def available() -> int:
         return 0
     free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     return min([*free, *_limits(groups)]) if free else 0
+
+
+def read_ahead(path: Path) -> None:
+    """Have the system bring a file to memory, in order, while we go on."""
+    if hasattr(os, "posix_fadvise"):
+        with open(path, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def let_go(descriptor: int) -> None:
+    """Have the system write a file out while we go on, and keep nothing of what is written out."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _limits(groups: list[str]) -> Iterator[int]:

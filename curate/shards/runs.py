@@ -9,7 +9,6 @@ memory and the rest in files. The bytes of a mix do not depend on it.
 """
 
 import mmap
-import os
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from curate import files
+from curate.shards import memory
 from curate.shards.gather import Counts, Ids, as_bytes, fetch, gather, move, starts_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Runs:
         whole = int(lengths.sum()) * self._dtype.itemsize * WHOLE_READ >= n_bytes > 0
         if self._way == "read":
             if whole:
-                read_ahead(path)
+                memory.read_ahead(path)
             self._read[part], self._firsts[part] = path, firsts
             return
         ids = _mapped(path, self._dtype, whole) if n_bytes else np.empty(0, self._dtype)
@@ -136,13 +136,6 @@ def spill_blocks(lengths: Counts) -> Iterator[slice]:
     borders = np.flatnonzero(np.diff(starts_of(lengths) // SPILL_TOKENS)) + 1
     for a, b in pairwise([0, *borders.tolist(), len(lengths)]):
         yield slice(a, b)
-
-
-def read_ahead(path: Path) -> None:
-    """Ask the system to bring a file to memory, in order; it goes on meanwhile."""
-    if hasattr(os, "posix_fadvise"):  # not on macOS, where it is read as it is asked for
-        with open(path, "rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _mapped(path: Path, kind: "np.dtype[np.unsignedinteger]", whole: bool) -> Ids:

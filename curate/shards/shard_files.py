@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from curate import files
-from curate.shards import sidecars
+from curate.shards import memory, sidecars
 from curate.shards.gather import Counts, Ids, as_bytes
 
 TOKENIZER = "../tokenizer.json"
@@ -44,9 +44,14 @@ class OpenShard:
         """Append whole spans."""
         self._digest.update(as_bytes(ids))
         self._file.write(as_bytes(ids))
+        self._file.flush()
         self._lengths.append(lengths)
         self.n_tokens += len(ids)
         self.n_spans += len(lengths)
+
+    def let_go(self) -> None:
+        """Leave the memory that the system keeps of the ids to others: nobody reads them here."""
+        memory.let_go(self._file.fileno())
 
     def close(self, folder: Path, table: bytes, *, link: str, siblings: Sequence[Path]) -> str:
         """

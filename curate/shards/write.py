@@ -8,6 +8,7 @@ stretch of every run. While a block is hashed and written the next one is put to
 not grow with the mix, nor with the pool.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
@@ -42,6 +43,10 @@ POOL_BYTES = 512 * 1024 * 1024
 
 READ_SPANS = 20_000_000
 """Of larger mixes runs are spilled too: where each span lies takes 8 bytes."""
+
+
+AHEAD = 2
+"""Blocks that may wait to be written while the next is put together."""
 
 
 def ignore_progress(n_tokens: int) -> None:
@@ -187,69 +192,74 @@ class Writer:
         self._progress = progress
         self._disk = ThreadPoolExecutor(1)
         self._beside = ThreadPoolExecutor(1)
-        self._pending: Future[None] | None = None
-        self._rooms: list[Ids] = [np.empty(0), np.empty(0)]
+        self._pending: deque[Future[None]] = deque()
+        self._rooms: deque[Ids] = deque(np.empty(0) for _ in range(AHEAD + 1))
         self._shard: OpenShard | None = None
         self._table = DocumentTable()
 
     def __enter__(self) -> "Writer":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         try:
-            self.wait()
+            if kind is None:
+                self._wait(0)
         finally:
             self._disk.shutdown(cancel_futures=True)
             self._beside.shutdown(cancel_futures=True)
             if self._shard is not None:
                 self._shard.abandon()
 
-    def wait(self) -> None:
-        """Wait for the block being written; its error, if it had one, is raised here."""
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            pending.result()
+    def _wait(self, n_blocks: int) -> None:
+        """Wait until so many blocks are left to write; an error of one is raised here."""
+        while len(self._pending) > n_blocks:
+            self._pending.popleft().result()
 
     def room(self, n_tokens: int) -> Ids:
         """
         An array for the next block, whatever is in it: shape (n_tokens,).
 
-        Two are used in turn: fresh memory costs the system more than filling it costs us.
+        They are used in turn: fresh memory costs the system more than filling it costs us.
         """
-        self._rooms.reverse()
+        self._wait(AHEAD)
+        self._rooms.rotate()
         if len(self._rooms[0]) < n_tokens:
             self._rooms[0] = np.empty(n_tokens, dtype=self._dtype)
         return self._rooms[0][:n_tokens]
 
     def write(self, block: Block) -> None:
-        """Start to write a block; waits for the one before."""
-        self.wait()
-        rows = self._beside.submit(self._describe, self._table, block)
-        self._pending = self._disk.submit(self._write, block, rows)
+        """Start to write a block."""
+        described = self._beside.submit(self._describe, block)
+        self._pending.append(self._disk.submit(self._write, block, described))
         self._observed.add(block.components, block.lengths, block.spans)
         if block.last:
             self._observed.end_shard()
 
-    def _describe(self, table: DocumentTable, block: Block) -> Rows:
-        table.add(block.spans)
-        return rows_of(block.components, block.spans)
+    def _describe(self, block: Block) -> tuple[Rows, bytes]:
+        """The block's documents, and the shard's `.csv.gz` if the block is its last."""
+        self._table.add(block.spans)
+        packed = b""
+        if block.last:
+            packed, self._table = self._table.close(), DocumentTable()
+        return rows_of(block.components, block.spans), packed
 
-    def _write(self, block: Block, rows: Future[Rows]) -> None:
+    def _write(self, block: Block, described: Future[tuple[Rows, bytes]]) -> None:
         spill = self._out / SPILL
         if self._shard is None:
             self._shard = OpenShard(block.shard, spill, self._dtype.name)
         self._shard.add(block.ids, block.lengths)
-        self._documents.add(rows.result())
+        if not self._siblings:  # else it is compared with theirs
+            self._shard.let_go()
+        rows, table = described.result()
+        self._documents.add(rows)
         if block.last:
-            self._close(self._shard)
+            self._close(self._shard, table)
         self._progress(len(block.ids))
 
-    def _close(self, shard: OpenShard) -> None:
-        name = shard.close(
-            self._out / "shards", self._table.close(), link=self._link, siblings=self._siblings
-        )
+    def _close(self, shard: OpenShard, table: bytes) -> None:
+        name = shard.close(self._out / "shards", table, link=self._link, siblings=self._siblings)
         self._observed.name_shard(name, shard.digest, shard.n_tokens, shard.n_spans)
-        self._shard, self._table = None, DocumentTable()
+        self._shard = None
 
 
 def _remove_strays(out: Path, observed: Observed) -> None:
