@@ -116,13 +116,16 @@ def test_leaves_do_not_depend_on_how_spans_came(
         for lot in batched(rows, lots):
             table = pl.DataFrame({"key": [r[0] for r in lot], "digest": [r[1] for r in lot]})
             found.add(documents.rows_of(np.array([r[2] for r in lot]), table))
-    ranges = [documents.by_key(part) for part in found.ranges()]
+    counted = [documents.count(part, 2) for part in found.ranges()]
 
     expected = [
         hashlib.sha256(b"\0" + key + hashlib.sha256(digests[key]).digest()).digest()
         for key in sorted(digests)
     ]
-    assert expected == [leaf for part in ranges for leaf in documents.leaves_of(part)]
+    assert expected == [leaf for leaves, _ in counted for leaf in leaves]
+    for component in (0, 1):
+        own = {key for key, _, number in rows if number == component}
+        assert len(own) == sum(n_documents[component] for _, n_documents in counted)
 
 
 def batched(rows: list[Any], n: int) -> list[list[Any]]:

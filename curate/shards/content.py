@@ -14,9 +14,7 @@ from curate.errors import IntegrityError
 from curate.shards.documents import (
     RANGE_SPANS,
     Documents,
-    by_key,
-    is_last,
-    leaves_of,
+    count,
     rows_of,
 )
 from curate.shards.merkle import Tree
@@ -152,9 +150,8 @@ def _count(documents: Documents, observed: Observed) -> Tree:
     """Count distinct keys, overall (leaves of the tree returned) and per component."""
     tree = Tree()
     for rows in documents.ranges():
-        rows = by_key(rows)
-        tree.add(leaves_of(rows))
-        for number, tally in enumerate(observed.tallies):
-            own = rows["component"] == number
-            tally.n_documents += int(is_last(rows["high"][own], rows["low"][own]).sum())
+        leaves, n_documents = count(rows, len(observed.tallies))
+        tree.add(leaves)
+        for tally, n in zip(observed.tallies, n_documents, strict=True):
+            tally.n_documents += n
     return tree

@@ -95,32 +95,35 @@ def rows_of(components: Counts, spans: "pl.DataFrame") -> Rows:
     return rows
 
 
-def leaves_of(rows: Rows) -> list[bytes]:
-    """Leaf hashes of documents in order of keys, given their spans sorted by key."""
-    last = is_last(rows["high"], rows["low"])
-    ends = np.flatnonzero(last) + 1
+def count(rows: Rows, n_components: int) -> tuple[list[bytes], list[int]]:
+    """Leaf hashes of documents in order of keys, and how many documents each component has."""
+    order = order_of(rows["high"], rows["low"])
+    high, low = rows["high"][order], rows["low"][order]
+    ends = np.flatnonzero(is_last(high, low)) + 1
     counts = np.diff(ends, prepend=0)
-    leaves: list[bytes] = rows["leaf"][last].tolist()
+    leaves: list[bytes] = rows["leaf"][order[ends - 1]].tolist()
     for n in np.flatnonzero(counts > 1).tolist():
-        spans = rows[ends[n] - counts[n] : ends[n]]
-        key = spans[["high", "low"]][0].item()
-        leaves[n] = leaf_hash(struct.pack(">QQ", *key), spans["digest"].tobytes())
-    return leaves
+        spans = order[ends[n] - counts[n] : ends[n]]
+        key = struct.pack(">QQ", high[ends[n] - 1], low[ends[n] - 1])
+        leaves[n] = leaf_hash(key, rows["digest"][spans].tobytes())
+    components = rows["component"][order]
+    own = [components == number for number in range(n_components)]
+    return leaves, [int(is_last(high[mine], low[mine]).sum()) for mine in own]
+
+
+def order_of(high: Half, low: Half) -> npt.NDArray[np.int64]:
+    """What sorts keys, given by halves; equal ones stay in the order they came in."""
+    order = np.argsort(high, kind="stable")
+    left, right = high[order], low[order]
+    if np.any((left[1:] == left[:-1]) & (right[1:] < right[:-1])):  # half a key is seldom too short
+        order = np.lexsort((low, high))
+    return order
 
 
 def is_last(high: Half, low: Half) -> npt.NDArray[np.bool_]:
     """Of sorted keys, given by halves, which are the last of their kind."""
     other = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
     return np.append(other, np.ones(min(1, len(high)), dtype=np.bool_))
-
-
-def by_key(rows: Rows) -> Rows:
-    """Spans sorted by key, those of one key in the order they came in."""
-    order = np.argsort(rows["high"], kind="stable")
-    high, low = rows["high"][order], rows["low"][order]
-    if np.any((high[1:] == high[:-1]) & (low[1:] < low[:-1])):  # half a key is seldom not enough
-        order = np.lexsort((rows["low"], rows["high"]))
-    return rows[order]
 
 
 def values(column: "pl.Series") -> npt.NDArray[np.void]:
