@@ -14,10 +14,11 @@ such place:
     >>> border("</s>", pieces={"</", "/a", "s"}, fused=True)
     2
 
-Two things the engine does not do as the library does. It adds Unigram's scores in double precision:
-where two ways to cut a text are as good but for rounding, it may take the other one. And it looks up
-whole graphemes of at most five bytes in a table of characters, by their beginning: of a letter with
-two marks or a fraction with a joiner the last may be lost, and decomposed kana stay apart.
+Two things the engine does not do as the library does. It adds Unigram's scores in double
+precision: where two ways to cut a text are as good but for rounding, it may take the other one. And
+it looks up whole graphemes of at most five bytes in a table of characters, by their beginning: of a
+letter with two marks or a fraction with a joiner the last may be lost, and decomposed kana stay
+apart.
 """
 
 import base64
