@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,6 +152,28 @@ SPELT = st.lists(
 """Texts that spell special pieces, between what normalisers change."""
 
 
+UNIGRAM_JSON = json.dumps(
+    {
+        "added_tokens": [
+            {"id": i, "content": content, "special": True, "single_word": False, "lstrip": False,
+             "rstrip": False, "normalized": False}
+            for i, content in enumerate(["<unk>", "</s>"])
+        ],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581",
+                          "prepend_scheme": "always", "split": True},
+        "post_processor": None,
+        "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always",
+                    "split": True},
+        "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": False, "vocab": [
+            ["<unk>", 0.0], ["</s>", 0.0], ["\u2581", -2.0], ["cat", -3.0], ["<", -4.0],
+            ["/", -4.0], ["s>", -3.5], ["s", -4.0], [">", -4.0], ["that", -3.0],
+        ]},
+    }
+).encode()  # fmt: skip
+"""As T5's: pieces of special tokens are in the vocabulary like any other."""
+
+
 def sentencepiece_model(**options: Any) -> bytes:
     """A SentencePiece model trained here."""
     library = pytest.importorskip(
@@ -260,6 +283,20 @@ def test_a_real_text_has_the_unigram_library_s_ids(tmp_path: Path, shared: Path)
 
     assert all(sentencepiece.as_good(i, r, model) for i, r in other)
     assert len(other) <= 3
+
+
+@given(text=SPELT)
+def test_a_unigram_json_ends_no_document_where_its_eos_is_typed(text: str) -> None:
+    """Text that spells a special piece has other ids; all other text has those of the file."""
+    tokenizer = from_bytes(UNIGRAM_JSON, name="unigram", eos="</s>")
+    plain = tokenizers.Tokenizer.from_buffer(UNIGRAM_JSON)
+    plain.encode_special_tokens = True
+    ids = tokenizer.encode(text)
+    given = plain.encode(text, add_special_tokens=False).ids
+
+    assert 1 not in ids
+    assert given == ids or "</s>" in text or "<unk>" in text
+    assert len(given) < len(ids) or given == ids
 
 
 def test_a_worse_cut_is_not_as_good() -> None:

@@ -79,6 +79,7 @@ class Tokenizer:
         `json` as engines are given it: EOS and BOS are marked special where the file forgot to.
 
         An engine would turn them, typed in a text, into their ids, and a post could end a document.
+        A Unigram model finds its special pieces all the same: text that spells one is cut there.
         """
         return _engine_json(self.json, self.eos_token, self.bos_token)
 
@@ -311,11 +312,17 @@ def _token_id(encoder: "tokenizers.Tokenizer", token: str, name: str, role: str)
 @lru_cache(maxsize=8)
 def _engine_json(data: bytes, *tokens: str | None) -> str:
     text = data.decode()
-    if all(added["special"] for added in added_tokens(data) if added["content"] in tokens):
+    unigram = outline(data).record["model"].get("type") == "Unigram"
+    forgotten = [t for t in added_tokens(data) if t["content"] in tokens and not t["special"]]
+    if not unigram and not forgotten:
         return text
     record = json.loads(text)
-    for added in record["added_tokens"]:
+    for added in record.get("added_tokens") or []:
         added["special"] = added["special"] or added["content"] in tokens
+    if unigram:
+        from curate.tokenizer.sentencepiece import apart
+
+        record["pre_tokenizer"] = apart(record, {token for token in tokens if token})
     return json.dumps(record, ensure_ascii=False)
 
 

@@ -26,7 +26,7 @@ import json
 import re
 import struct
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -66,8 +66,9 @@ def convert(data: bytes, name: str) -> bytes:
     kind = trainer.get(3, UNIGRAM)
     users = any(piece[2] == USER_DEFINED for piece in pieces)
     by_bytes = bool(trainer.get(35))
-    borders = _borders(pieces, fused=not by_bytes) if kind == UNIGRAM else {}
-    closed = [text for text, at in borders.items() if at is None]
+    given = {text for text, _, of in pieces if of in (NORMAL, USER_DEFINED, UNUSED)}
+    spelt = [text for text, _, _ in pieces if text not in given] if kind == UNIGRAM else []
+    closed = [text for text in spelt if border(text, given, fused=not by_bytes) is None]
     why_not = {
         "it is neither BPE nor Unigram": kind not in (UNIGRAM, BPE),
         "it has unused pieces": any(piece[2] == UNUSED for piece in pieces),
@@ -94,7 +95,7 @@ def convert(data: bytes, name: str) -> bytes:
             if kind in (UNKNOWN, CONTROL, USER_DEFINED)
         ],
         "normalizer": {"type": "Sequence", "normalizers": _normalisers(normaliser)},
-        "pre_tokenizer": _cut(borders),
+        "pre_tokenizer": _cut(spelt, given, fused=not by_bytes),
         "post_processor": None,
         "decoder": _decoder(normaliser),
         "model": (_unigram if kind == UNIGRAM else _bpe)(pieces, by_bytes),
@@ -118,21 +119,32 @@ def border(text: str, pieces: set[str], *, fused: bool) -> int | None:
     return None
 
 
-def _borders(pieces: list[Piece], *, fused: bool) -> dict[str, int | None]:
-    """Pieces that text may spell but does not give, and where such text is cut."""
-    given = {text for text, _, kind in pieces if kind == NORMAL}
-    return {
-        text: border(text, given, fused=fused)
-        for text, _, kind in pieces
-        if kind in (UNKNOWN, CONTROL, BYTE)
-    }
+def apart(record: dict[str, Any], tokens: set[str]) -> dict[str, Any] | None:
+    """
+    The splitting of a Unigram tokenizer.json, and after it a cut inside of special pieces' texts.
+
+    Such a model finds every piece of its vocabulary, those of special tokens and bytes too;
+    `tokens` are special besides those that the record says are.
+    """
+    model, before = record["model"], record.get("pre_tokenizer")
+    by_bytes = bool(model.get("byte_fallback"))
+    added = record.get("added_tokens") or []
+    spelt = tokens | {token["content"] for token in added if token["special"]}
+    if by_bytes:
+        spelt |= {f"<0x{byte:02X}>" for byte in range(256)}
+    pieces = {piece for piece, _ in model["vocab"]}
+    cut = _cut(spelt & pieces, pieces - spelt, fused=not by_bytes)
+    if before is None or cut is None or before == cut:
+        return cut or before
+    return {"type": "Sequence", "pretokenizers": [before, cut]}
 
 
-def _cut(borders: dict[str, int | None]) -> dict[str, Any] | None:
-    """The splitting of text before the model."""
-    if not borders:
+def _cut(spelt: Collection[str], pieces: set[str], *, fused: bool) -> dict[str, Any] | None:
+    """The splitting of text inside of what it must not be found as, where that is possible."""
+    borders = {text: border(text, pieces, fused=fused) for text in spelt}
+    found = sorted((text[:at], text[at:]) for text, at in borders.items() if at is not None)
+    if not found:
         return None
-    found = sorted((text[:at], text[at:]) for text, at in borders.items())
     regex = "|".join(
         f"{re.escape(before)}(?={'|'.join(re.escape(after) for _, after in group)})"
         for before, group in groupby(found, key=lambda parts: parts[0])
