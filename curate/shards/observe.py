@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 WINDOWS = (1024, 2048, 4096, 8192)
 """Window lengths, in tokens, for which a manifest says what a reader drops."""
 
-OF_CUTS = ("cut", "n_tokens_whole")
+OF_CUTS = ["key", "epoch", "n_tokens", "n_tokens_whole"]
+"""What a manifest says of a cut span."""
 
 
 @dataclass
@@ -129,21 +130,17 @@ class Observed:
         """Count a block: component numbers and lengths of its spans, and their rows."""
         self.deviation.add(components, lengths)
         self.longest = max(self.longest, int(lengths.max()))
-        digests = values(spans["digest"])
-        counted = spans.select("key", "epoch", "n_bytes", "n_tokens", *OF_CUTS)
+        digests, cut = values(spans["digest"]), spans["cut"].to_numpy()
+        n_bytes = spans["n_bytes"].to_numpy()
         for number, tally in enumerate(self.tallies):
             mine = components == number
-            own = counted.filter(mine)
-            tally.n_spans += own.height
+            tally.n_spans += int(mine.sum())
             tally.n_tokens += int(lengths[mine].sum())
-            tally.n_bytes += int(own["n_bytes"].cast(int).sum())
+            tally.n_bytes += int(n_bytes[mine].sum(dtype=np.int64))
             tally.stream.update(digests[mine].tobytes())
-            tally.cut += [
-                {"key": k.hex(), "epoch": e, "n_tokens": n, "n_tokens_whole": whole}
-                for k, e, n, whole in own.filter("cut")
-                .select("key", "epoch", "n_tokens", "n_tokens_whole")
-                .iter_rows()
-            ]
+            for at in np.flatnonzero(mine & cut).tolist():
+                key, *counts = spans[OF_CUTS].row(at)
+                tally.cut.append(dict(zip(OF_CUTS, (key.hex(), *counts), strict=True)))
         self._open.append((components, lengths))
 
     def end_shard(self) -> None:

@@ -37,6 +37,9 @@ MAX_TOKENS = 2**30
 
 CHECK_TOKENS = 1 << 20
 
+TAKEN_OVER = ("epoch", "shard", "n_tokens", "first", "n_inserted", "cut")
+"""Columns of spans.parquet that are the plan's own."""
+
 
 @dataclass
 class Block:
@@ -76,11 +79,13 @@ def blocks_of(
     known, places = runs.next_rows(parts)
     for a, b in _borders(starts):
         plan = rows[a:b]
-        spans = known[places[a:b]].with_columns(
-            pl.Series("component", list(names), dtype=pl.String)[plan["component"]],
-            pl.lit(number, dtype=pl.UInt32).alias("shard"),
-            pl.Series("start", starts[a:b], dtype=pl.UInt64),
-            *(plan[name] for name in ("epoch", "n_tokens", "first", "n_inserted", "cut")),
+        # No lazy step: each wakes the threads of the engine, and waits for them.
+        spans = known[places[a:b]].hstack(
+            [
+                pl.Series("component", names, dtype=pl.String)[plan["component"]],
+                pl.Series("start", starts[a:b], dtype=pl.UInt64),
+                *(plan[name] for name in TAKEN_OVER),
+            ]
         )
         block = Block(
             number,
@@ -89,7 +94,7 @@ def blocks_of(
             room(int(lengths[a:b].sum())),
             plan["component"].to_numpy().astype(np.int64),
             lengths[a:b],
-            spans.select(*columns, "n_tokens_whole"),
+            spans[[*columns, "n_tokens_whole"]],
         )
         _fill(block, parts[a:b], runs, tokenizer)
         check(block, tokenizer)

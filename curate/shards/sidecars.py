@@ -89,9 +89,10 @@ class DocumentTable:
         """Append the lines of some spans."""
         import polars as pl
 
-        end = (pl.col("start") + pl.col("n_tokens")).alias("end")
         text = BytesIO()
-        spans.select("start", end, "id", "input", "offset").write_csv(
+        ends = (spans["start"] + spans["n_tokens"]).alias("end")
+        lines = [spans["start"], ends, spans["id"], spans["input"], spans["offset"]]
+        pl.DataFrame(lines).write_csv(
             text, include_header=False, quote_style="necessary", line_terminator="\n"
         )
         data = text.getbuffer()

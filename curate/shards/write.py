@@ -113,7 +113,7 @@ def write_mix(
             for number, (first, count) in enumerate(borders):
                 table = pl.scan_parquet(rows).slice(first, count).collect()
                 for block in blocks_of(number, table, runs, tokenizer, names, columns, writer.room):
-                    spans.add(block.spans.drop("n_tokens_whole"))
+                    spans.add(block.spans[list(columns)])
                     writer.write(block)
         spans.close()
         content = content_of(documents, observed, facts, tokenizer, layout=layout, seed=seed)
