@@ -22,14 +22,19 @@ Layout (fastText 0.9, `FastText::loadModel`), all little-endian:
 import struct
 from dataclasses import dataclass
 from mmap import mmap
+from typing import TYPE_CHECKING
 
 from curate.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MAGIC = 793712314
 VERSION = 12
 _ARGS = struct.Struct("<12id")
 _DICTIONARY = struct.Struct("<iiiqq")
-_ENTRY = struct.Struct("<qb")
+_ENTRY_BYTES = 9  # how often the word was seen, its kind
 _LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 _SUPERVISED = 3
 _CENTROIDS = 256  # of a product quantizer: one byte per code
@@ -99,11 +104,7 @@ def header(data: bytes | mmap) -> Header:
     n_words, labels, prune = _dictionary(reader)
     rows = n_words + (prune if prune >= 0 else bucket)
     if prune > 0:
-        pairs = struct.unpack(f"<{2 * prune}i", reader.take(8 * prune, "pruning table"))
-        if sorted(pairs[1::2]) != list(range(prune)) or not all(
-            0 <= index < bucket for index in pairs[0::2]
-        ):
-            raise _broken("its pruning table points outside the matrix")
+        _pruned(reader.take(8 * prune, "pruning table"), prune, bucket)
     quantized = reader.flag("quantization flag")
     _matrix(reader, rows, dim, quantized, "input matrix")
     _matrix(reader, len(labels), dim, reader.flag("output quantization flag"), "output matrix")
@@ -112,28 +113,53 @@ def header(data: bytes | mmap) -> Header:
     return Header(dim, _LOSSES[loss], n_words, labels, word_ngrams, minn, maxn, quantized, rows)
 
 
+def _pruned(table: memoryview, n: int, bucket: int) -> None:
+    import numpy as np
+
+    buckets, rows = np.frombuffer(table, "<i4").reshape(n, 2).T
+    if (np.sort(rows) != np.arange(n)).any() or buckets.min() < 0 or buckets.max() >= bucket:
+        raise _broken("its pruning table points outside the matrix")
+
+
 def _dictionary(reader: _Reader) -> tuple[int, tuple[str, ...], int]:
+    import numpy as np
+
     size, n_words, n_labels, _, prune = reader.unpack(_DICTIONARY, "dictionary")
     if min(size, n_words) < 0 or n_labels < 1 or n_words + n_labels != size or prune < -1:
         raise _broken(f"{size} entries, {n_words} words, {n_labels} labels, prune {prune}")
     if size * 10 > len(reader.data):
         raise _broken(f"{size:,} dictionary entries do not fit into {len(reader.data):,} bytes")
+    starts, ends = _entries(reader, size)
+    kinds = np.frombuffer(reader.data, np.uint8)[ends + _ENTRY_BYTES]
+    wrong = (kinds != (np.arange(size) >= n_words)) | (starts == ends)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise _broken(f"dictionary entry {row} is of kind {kinds[row]}")
     labels = []
-    for row in range(size):
-        end = reader.whole.find(b"\0", reader.at)
-        word = bytes(reader.take(end - reader.at if end >= 0 else len(reader.data), "dictionary"))
-        reader.take(1, "dictionary")
-        _, kind = reader.unpack(_ENTRY, "dictionary")
-        if kind != (row >= n_words) or not word:
-            raise _broken(f"dictionary entry {row} is of kind {kind}")
-        if kind:
-            try:
-                labels.append(word.decode())
-            except UnicodeDecodeError:
-                raise _broken(f"dictionary entry {row} is not UTF-8") from None
+    for row in range(n_words, size):
+        try:
+            labels.append(bytes(reader.data[starts[row] : ends[row]]).decode())
+        except UnicodeDecodeError:
+            raise _broken(f"dictionary entry {row} is not UTF-8") from None
     if len(set(labels)) != len(labels):
         raise _broken("a label occurs twice")
     return n_words, tuple(labels), prune
+
+
+def _entries(reader: _Reader, size: int) -> "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]":
+    """Where each entry's word starts and ends, int64 (size,); the reader is behind the last."""
+    import numpy as np
+
+    find, at, ends = reader.whole.find, reader.at, []
+    for _ in range(size):
+        end = find(b"\0", at)
+        if end < 0:
+            reader.take(len(reader.data), "dictionary")
+        ends.append(end)
+        at = end + 1 + _ENTRY_BYTES
+    starts = np.array([reader.at, *(end + 1 + _ENTRY_BYTES for end in ends)], np.int64)
+    reader.take(at - reader.at, "dictionary")
+    return starts[:-1], np.array(ends, np.int64)
 
 
 def _matrix(reader: _Reader, rows: int, dim: int, quantized: bool, what: str) -> None:
