@@ -178,23 +178,20 @@ def table(
     import numpy as np
     import polars as pl
 
-    strays = set(np.searchsorted(records.ends, records.stray).tolist())
-    bad = [(row, "stray-quote") for row in sorted(strays)]
-    good: list[int] = []
-    for row, n_commas in enumerate(records.n_commas.tolist()):
-        if row in strays:
-            continue
-        if n_commas != n_fields - 1:
-            blank = not records.raw(row).strip()
-            bad.append((row, "blank" if blank else "wrong-field-count"))
-        else:
-            good.append(row)
-    read = _read([records.raw(row) for row in good], n_fields, dialect)
+    strays = np.zeros(len(records), dtype=bool)
+    strays[np.searchsorted(records.ends, records.stray)] = True
+    fitting = records.n_commas == n_fields - 1
+    bad = [(row, "stray-quote") for row in np.flatnonzero(strays).tolist()]
+    for row in np.flatnonzero(~strays & ~fitting).tolist():
+        blank = not records.raw(row).strip()
+        bad.append((row, "blank" if blank else "wrong-field-count"))
+    good = np.flatnonzero(~strays & fitting)
+    read = _read(records, good, n_fields, dialect)
     if read is None:
-        reasons = [_reason(records.raw(row), n_fields, dialect) for row in good]
-        bad += [(row, reason) for row, reason in zip(good, reasons, strict=True) if reason]
-        good = [row for row, reason in zip(good, reasons, strict=True) if not reason]
-        read = _read([records.raw(row) for row in good], n_fields, dialect)
+        reasons = [_reason(records, row, n_fields, dialect) for row in good.tolist()]
+        bad += [(int(row), reason) for row, reason in zip(good, reasons, strict=True) if reason]
+        good = good[[not reason for reason in reasons]]
+        read = _read(records, good, n_fields, dialect)
         if read is None:
             raise RuntimeError("records that parse one by one do not parse together")
     return read.with_columns(pl.Series("row", good, dtype=pl.UInt32)), sorted(bad)
@@ -229,14 +226,19 @@ def _escaped(backslashes: "Places") -> "Places":
     return after
 
 
-def _read(records: list[bytes], n_fields: int, dialect: str) -> "pl.DataFrame | None":
+def _read(records: Records, rows: "Places", n_fields: int, dialect: str) -> "pl.DataFrame | None":
+    """Those records as String columns; None if any of them is not what it should be."""
     import polars as pl
 
     schema = {str(k): pl.String() for k in range(n_fields)}
-    if not records:
+    if not len(rows):
         return pl.DataFrame(schema=schema)
+    if len(rows) == len(records):
+        body = [records.data[int(records.starts[0]) : int(records.ends[-1])]]
+    else:
+        body = [records.raw(row) for row in rows]
     # A first record of our own: polars decompresses what begins with a magic number ("x^", say).
-    data = b"\n".join([b"0" + b"," * (n_fields - 1), *records, b""])
+    data = b"\n".join([b"0" + b"," * (n_fields - 1), *body, b""])
     try:
         # Of two, since polars takes a single value for a scalar and copies it at every turn.
         text = pl.Series([data, b""], dtype=pl.Binary).cast(pl.String)
@@ -254,14 +256,17 @@ def _read(records: list[bytes], n_fields: int, dialect: str) -> "pl.DataFrame | 
         )
     except pl.exceptions.PolarsError:
         return None
-    return read[1:] if read.height == len(records) + 1 else None
+    return read[1:] if read.height == len(rows) + 1 else None
 
 
-def _reason(record: bytes, n_fields: int, dialect: str) -> str:
+def _reason(records: Records, row: int, n_fields: int, dialect: str) -> str:
+    import numpy as np
+
+    record = records.raw(row)
     if not record.strip():
         return "blank"
     try:
         record.decode()
     except UnicodeDecodeError:
         return "not-utf8"
-    return "" if _read([record], n_fields, dialect) is not None else "not-csv"
+    return "" if _read(records, np.array([row]), n_fields, dialect) is not None else "not-csv"
