@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import InputError
-from curate.readers import jsonrows
+from curate.readers import jsonrows, pages
 from curate.readers.lines import Block
 from tests.readers_world import lines, raw_of, read
 
@@ -215,6 +215,23 @@ def test_unreadable_times_are_counted(tmp_path: Path) -> None:
 
     assert [None, 1_555_872_844] == reading.documents["timestamp"].to_list()
     assert {"timestamps-unreadable": 1} == reading.facts["notes"]
+
+
+def test_times_in_several_formats_are_read_in_any_order() -> None:
+    """Which format comes first in a file makes no difference to any time in it."""
+    written = [
+        "2019-04-21 18:54:04",
+        "2019-04-21T18:54:04Z",
+        "2019-04-21T20:54:04.5+02:00",
+        "2019-04-21 20:54:04+02:00",
+        "2019-04-21T18:54:04",
+        "soon",
+        None,
+    ]
+    for k in range(len(written)):
+        column = pl.Series(written[k:] + written[:k])
+        times = [None if text in ("soon", None) else 1_555_872_844 for text in column]
+        assert times == pages.epoch_seconds(column).to_list()
 
 
 @pytest.mark.parametrize(

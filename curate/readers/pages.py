@@ -31,7 +31,11 @@ TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f%:z",
     "%Y-%m-%dT%H:%M:%S%.f",
 )
-"""ISO 8601 as found in dumps; times without a zone are UTC."""
+"""
+ISO 8601 as found in dumps; times without a zone are UTC.
+
+No text is another time in another of them, so that what the first of a column fits comes first.
+"""
 
 
 def documents(rows: "pl.DataFrame", tally: Tally) -> "pl.DataFrame":
@@ -71,11 +75,15 @@ def epoch_seconds(times: "pl.Series") -> "pl.Series":
     """UTC seconds (Int64) of a String column of ISO 8601 times; null where unreadable."""
     import polars as pl
 
+    def read(some: "pl.Series", pattern: str) -> "pl.Series":
+        zone = "UTC" if pattern.lower().endswith("z") else None
+        found = some.str.to_datetime(pattern, time_unit="us", strict=False, time_zone=zone)
+        return found.dt.epoch("s")
+
+    first = times.drop_nulls().head(1)
     result = pl.repeat(None, len(times), dtype=pl.Int64, eager=True)
-    for pattern in TIME_FORMATS:
+    for pattern in sorted(TIME_FORMATS, key=lambda pattern: read(first, pattern).null_count()):
         if result.null_count() == times.null_count():
             break
-        zone = "UTC" if pattern.lower().endswith("z") else None
-        read = times.str.to_datetime(pattern, time_unit="us", strict=False, time_zone=zone)
-        result = pl.select(pl.coalesce(result, read.dt.epoch("s"))).to_series()
+        result = pl.select(pl.coalesce(result, read(times, pattern))).to_series()
     return result
