@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from curate import files
 from curate.shards.gather import Counts
-from curate.shards.merkle import leaf_hash
+from curate.shards.merkle import leaf_hashes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,7 +86,7 @@ class Documents:
 def rows_of(components: Counts, spans: "pl.DataFrame") -> Rows:
     """Spans as they wait, given their component numbers and their rows of spans.parquet."""
     keys, digests = values(spans["key"]), values(spans["digest"])
-    leaves = [leaf_hash(*pair) for pair in zip(keys.tolist(), digests.tolist(), strict=True)]
+    leaves = leaf_hashes(keys.tolist(), digests.tolist())
     rows = np.empty(len(keys), dtype=ROW)
     rows["high"], rows["low"] = keys.view(">u8").reshape(-1, 2).T
     rows["leaf"] = np.frombuffer(b"".join(leaves), dtype="V32")
@@ -105,7 +105,7 @@ def count(rows: Rows, n_components: int) -> tuple[list[bytes], list[int]]:
     for n in np.flatnonzero(counts > 1).tolist():
         spans = order[ends[n] - counts[n] : ends[n]]
         key = struct.pack(">QQ", high[ends[n] - 1], low[ends[n] - 1])
-        leaves[n] = leaf_hash(key, rows["digest"][spans].tobytes())
+        leaves[n] = leaf_hashes([key], [rows["digest"][spans].tobytes()])[0]
     components = rows["component"][order]
     own = [components == number for number in range(n_components)]
     return leaves, [int(is_last(high[mine], low[mine]).sum()) for mine in own]

@@ -5,7 +5,7 @@ One leaf per distinct key, in order of keys: the key (16 bytes) and the sha256 o
 span digests in stream order. `sha256(0x00 ‖ leaf)` is a leaf's hash, `sha256(0x01 ‖ left ‖ right)`
 a node's. The tree is grown from below, level by level, so leaves may come in any number of lots:
 
-    >>> one, two = leaf_hash(bytes(16), bytes(32)), leaf_hash(bytes([1] * 16), bytes(16))
+    >>> one, two = leaf_hashes([bytes(16), bytes([1] * 16)], [bytes(32), bytes(16)])
     >>> tree = Tree()
     >>> tree.add([one])
     >>> tree.add([two])
@@ -15,12 +15,16 @@ a node's. The tree is grown from below, level by level, so leaves may come in an
     True
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 
-def leaf_hash(key: bytes, digests: bytes) -> bytes:
-    """RFC 6962 §2.1: the hash of a document's leaf, given its key and its span digests."""
-    return sha256(b"\x00" + key + sha256(digests).digest()).digest()
+def leaf_hashes(keys: Iterable[bytes], digests: Iterable[bytes]) -> list[bytes]:
+    """RFC 6962 §2.1: hashes of documents' leaves, given the key and the span digests of each."""
+    return [
+        sha256(b"\x00" + key + sha256(stream).digest()).digest()
+        for key, stream in zip(keys, digests, strict=True)
+    ]
 
 
 class Tree:
