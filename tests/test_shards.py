@@ -177,7 +177,7 @@ def test_stopped_at_any_change_to_the_disk_the_next_run_ends_the_same(
     count = 0
     monkeypatch.setattr(write, "POOL_BYTES", 0)
     monkeypatch.setattr(memory, "available", lambda: 0)
-    monkeypatch.setattr(runs, "TABLE_BYTES", 0)
+    monkeypatch.setattr(write, "TABLE_BYTES", 0)
     monkeypatch.setattr(documents_, "RANGE_SPANS", 7)
 
     def stop_at(last: int) -> Any:
@@ -337,7 +337,7 @@ def test_small_lots_of_everything_change_no_byte(
     monkeypatch.setattr(write, "POOL_BYTES", 0)
     monkeypatch.setattr(memory, "available", lambda: at_hand)
     monkeypatch.setattr(write, "LONG_SPAN", 1)
-    monkeypatch.setattr(runs, "TABLE_BYTES", 4_000)
+    monkeypatch.setattr(write, "TABLE_BYTES", 4_000)
     lots = world.write(spans, tmp_path / "lots", shard_tokens=1_500)
 
     assert whole == lots

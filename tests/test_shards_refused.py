@@ -10,6 +10,7 @@ import pytest
 
 from curate import shards
 from curate.errors import IntegrityError
+from curate.shards.spans import SpanTable
 from tests import shards_world, tiny_manifest, tiny_mix
 
 BUDGETS = {"clean": 900, "toxic": 300}
@@ -136,3 +137,25 @@ def test_what_was_written_is_compared_with_what_was_planned(tmp_path: Path) -> N
 
     with pytest.raises(IntegrityError, match="component clean was not written as it was planned"):
         world.write(spans, tmp_path / "mix", facts=facts)
+
+
+def test_rows_that_cannot_be_written_are_an_error_and_not_a_wait(tmp_path: Path) -> None:
+    """Who adds rows to a table that is lost already is told why, however many blocks come."""
+    rows = pl.DataFrame({"n_tokens": [1, 2, 3]})
+    with (
+        pytest.raises(OSError, match="nowhere"),
+        SpanTable(tmp_path / "nowhere" / "spans.parquet", dict(rows.schema)) as table,
+    ):
+        for _ in range(9):
+            table.add(rows)
+
+
+def test_a_writer_that_gives_up_leaves_the_table_of_spans_alone(tmp_path: Path) -> None:
+    """An error between two blocks is told as it is, and nobody waits for the rest."""
+    rows = pl.DataFrame({"n_tokens": [1, 2, 3]})
+    with (
+        pytest.raises(IntegrityError, match="of another"),
+        SpanTable(tmp_path / "spans.parquet", dict(rows.schema)) as table,
+    ):
+        table.add(rows)
+        raise IntegrityError("the plan is of another pool")

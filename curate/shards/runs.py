@@ -29,9 +29,6 @@ Ways = Literal["map", "read", "spill"]
 SPILL_TOKENS = 16_000_000
 """Tokens gathered at once for a spill: at most 64 MB."""
 
-TABLE_BYTES = 400 * 1024 * 1024
-"""What is known of documents is kept in memory up to this size."""
-
 WHOLE_READ = 16
 """A part of which at least 1/16 is taken is read whole and in order, not page by page."""
 
@@ -39,9 +36,10 @@ WHOLE_READ = 16
 class Runs:
     """The runs of one arm; `folder` is for what does not fit in memory."""
 
-    def __init__(self, folder: Path, *, dtype: str, way: Ways = "map") -> None:
+    def __init__(self, folder: Path, *, dtype: str, way: Ways, table_bytes: int) -> None:
         self._folder = folder
         self._way = way
+        self._table_bytes = table_bytes  # of tables that may yet be kept in memory
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._mapped: dict[int, Ids] = {}
         self._read: dict[int, Path] = {}
@@ -50,7 +48,6 @@ class Runs:
         self._tokens_taken: dict[int, int] = {}  # by part
         self._groups = np.empty(0, dtype=np.int64)  # of each part
         self._tables: dict[int, pl.DataFrame] = {}
-        self._table_bytes = 0
         self._rows_taken: dict[int, int] = {}  # by group
 
     def add_ids(self, part: int, path: Path, firsts: Counts, lengths: Counts) -> None:
@@ -95,8 +92,8 @@ class Runs:
         if max(parts) >= len(self._groups):
             self._groups = np.append(self._groups, np.zeros(max(parts) + 1, dtype=np.int64))
         self._groups[list(parts)] = group
-        self._table_bytes += int(table.estimated_size())
-        if self._table_bytes > TABLE_BYTES:
+        self._table_bytes -= int(table.estimated_size())
+        if self._table_bytes < 0:
             table.write_ipc(self._new_file(f"{group}.ipc"), compression="uncompressed")
         else:
             self._tables[group] = table

@@ -45,6 +45,9 @@ READ_SPANS = 20_000_000
 """Of larger mixes runs are spilled too: where each span lies takes 8 bytes."""
 
 
+TABLE_BYTES = 400 * 1024 * 1024
+"""What is known of documents is kept in memory up to this size, or an eighth of what is at hand."""
+
 AHEAD = 2
 """Blocks that may wait to be written while the next is put together."""
 
@@ -94,7 +97,8 @@ def write_mix(
     files.sweep(out)
     n_spans = sum(count for _, count in borders)
     way = way_of(sum(part.ids.stat().st_size for part in parts), n_spans, int(totals.sum()))
-    runs = Runs(out / SPILL, dtype=tokenizer.dtype, way=way)
+    table_bytes = min(TABLE_BYTES, memory.available() // 8)
+    runs = Runs(out / SPILL, dtype=tokenizer.dtype, way=way, table_bytes=table_bytes)
     make_runs(rows, parts, runs=runs, columns=columns, licenses=licenses, dtype=tokenizer.dtype)
     phases = {
         number: [(Fraction(stretch), Fraction(density)) for stretch, density in part["phases"]]
