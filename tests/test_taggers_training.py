@@ -11,6 +11,7 @@ from curate import files
 from curate.errors import InputError, IntegrityError, RecipeError
 from curate.taggers import corpora, evaluate, shelf, training
 from curate.taggers.corpora import LabelledSet
+from curate.taggers.fasttext import FastText
 
 RECIPE = """
 name = "tiny"
@@ -220,6 +221,37 @@ def test_a_recipe_may_ask_about_labelled_rows_too(
     assert plain["text"].to_list() == made["text"][n_posts:].to_list()
     assert [[n] for n in range(n_posts + 20)] == made["members"][: n_posts + 20].to_list()
     assert plain["members"][20].to_list() == [n - n_posts for n in made["members"][n_posts + 20]]
+
+
+def test_a_regression_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+    """A recipe with [regression] gives a small model that tells its words apart, twice the same."""
+    rows = [f'{n}_0,"what a {"fool" if n % 3 else "walk"}, number {n}",{n % 3}' for n in range(60)]
+    (tmp_path / "posts.csv").write_text("id,said,class\n" + "\n".join(rows) + "\n")
+    body = RECIPE[: RECIPE.index("[set.long]")].replace('["0", "1"]', '["1", "2"]')
+    body = body.replace('clean = { class = ["2"] }', 'clean = { class = ["0"] }')
+    solve = '[regression]\nkeep = 60\nknown = 3\nleast = 1\npenalty = "1/1000"\nrounds = 30\n'
+    (tmp_path / "solved.toml").write_text(body + solve)
+    recipe = training.TrainingRecipe.load(tmp_path / "solved.toml")
+    corpora.record(recipe.sets, tmp_path, recipe.seed, recipe.splits)
+    table = training.labelled(recipe, tmp_path)
+    files_made = [tmp_path / "a.ftz", tmp_path / "b.ftz"]
+    for path in files_made:
+        training.train(recipe, table, training.no_votes(), path)
+    model = FastText(files_made[0], "words")
+    scores = model.scores(pl.Series(["what a fool, number 1", "what a walk, number 3"]), "toxic")
+
+    assert files_made[0].read_bytes() == files_made[1].read_bytes()
+    assert scores[0] > 0.9
+    assert scores[1] < 0.1
+
+
+def test_a_recipe_says_how_to_fit_once(tmp_path: Path) -> None:
+    """Without [fasttext] and [regression], or with both, it is refused."""
+    path = tmp_path / "r.toml"
+    for body in (RECIPE[: RECIPE.index("[fasttext]")], RECIPE + "[regression]\nkeep = 1\n"):
+        path.write_text(body)
+        with pytest.raises(RecipeError, match=r"\[fasttext\] or a \[regression\]"):
+            training.TrainingRecipe.load(path)
 
 
 def test_votes_about_other_texts_are_refused(tiny: training.TrainingRecipe, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from curate.errors import RecipeError
 from curate.taggers import checkpoint, given, shelf
+from curate.taggers.words import NORMALISATIONS
 
 FORMAT = 1
 """Of the columns' bytes: raise it when a tagger gives other numbers for the same declaration."""
@@ -72,7 +73,7 @@ def declare(name: str, options: Mapping[str, object], *, where: str) -> dict[str
             hint='Add, for example, label = "toxic" (without the prefix __label__).',
         )
     normalise = _text(options, "normalise", place) or str(card.get("normalise", "lines"))
-    _one_of(normalise, ("lines", "words"), "normalise", place)
+    _one_of(normalise, NORMALISATIONS, "normalise", place)
     return {**made, "label": label.removeprefix("__label__"), "normalise": normalise}
 
 

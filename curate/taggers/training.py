@@ -1,10 +1,10 @@
 """
 Turn a declared training recipe and labelled sets into a fastText model, the same bytes each time.
 
-One thread, one seed, lines in an order drawn from the seed: the same recipe, data and wheel give
-the same file. Labelled rows of the train split are written as they are (long clean documents in
-pieces of 4 to 256 words), unlabelled texts as often with each label as the recorded votes of a
-teacher say.
+Labelled rows of the train split are lines as they are (long clean documents in pieces of 4 to 256
+words), unlabelled texts as often with each label as the recorded votes of a teacher say. A recipe's
+`[regression]` has the weights that fit these lines best computed (`regression`); its `[fasttext]`
+has the library learn them, in one thread and in an order drawn from the seed.
 
     >>> from pathlib import Path
     >>> recipe = TrainingRecipe.load(Path("recipes/taggers/toxicity.toml"))
@@ -20,6 +20,7 @@ import math
 import random
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate import files
 from curate.errors import IntegrityError, RecipeError
-from curate.taggers import corpora, folding
+from curate.taggers import corpora, fasttext_built, folding, regression
 from curate.taggers.corpora import LabelledSet
 from curate.taggers.fasttext import PREFIX
 from curate.taggers.words import normalised
@@ -43,6 +44,8 @@ _USUAL: dict[str, Any] = {
     "soften": False,
     "normalise": "words",
     "fold": False,
+    "fasttext": {},
+    "regression": {},
     "quantize": {},
 }
 _SHORTEST, _LONGEST = 4, 256  # words of a piece
@@ -71,7 +74,8 @@ class TrainingRecipe:
     soften: bool  # also ask the teacher about labelled rows
     sets: tuple[LabelledSet, ...]
     unlabelled: tuple[Unlabelled, ...]
-    fasttext: Mapping[str, Any]
+    fasttext: Mapping[str, Any]  # the library's options, or
+    regression: Mapping[str, Any]  # those of `regression.Told`
     fold: bool  # one number per row instead of `dim`: the same function (see `folding`)
     quantize: Mapping[str, Any]
     path: Path
@@ -95,6 +99,8 @@ class TrainingRecipe:
             raise RecipeError(f"no such recipe: {path}") from None
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"{path}: {error}") from None
+        if bool(table.get("fasttext")) == bool(table.get("regression")):
+            raise RecipeError(f"{path}: it needs a [fasttext] or a [regression], and not both")
         held = {key: table.pop(key, usual) for key, usual in _PER_SET.items()}
         try:
             sets = tuple(_set(name, {**held, **each}) for name, each in table.pop("set").items())
@@ -270,9 +276,39 @@ def train(
 
     `out` is folded or quantized if the recipe says so. Facts: `sha256`, `bytes`, `n_lines`.
     """
+    made = list(lines(recipe, rows, votes))
+    (_solve if recipe.regression else _learn)(recipe, made, out)
+    return {
+        "sha256": files.sha256_of(out),
+        "bytes": out.stat().st_size,
+        "n_lines": len(made),
+    }
+
+
+def _solve(recipe: TrainingRecipe, made: Sequence[tuple[bool, str]], out: Path) -> None:
+    """The model that fits the lines best; equal lines are one with a weight."""
+    import numpy as np
     import polars as pl
 
-    made = list(lines(recipe, rows, votes))
+    n_toxic: Counter[str] = Counter()
+    n_lines: Counter[str] = Counter()
+    for toxic, text in made:
+        n_lines[text] += 1
+        n_toxic[text] += toxic
+    texts = normalised(pl.Series(list(n_lines), dtype=pl.String), recipe.normalise)
+    weights = np.array(list(n_lines.values()), np.float64)
+    shares = np.array([n_toxic[text] for text in n_lines]) / weights
+    told = regression.Told(**_plain(recipe.regression))
+    model = regression.fitted(texts, shares, weights, told)
+    files.write_bytes(
+        out, fasttext_built.built(model.words, model.marks, labels=(recipe.label, OTHER))
+    )
+
+
+def _learn(recipe: TrainingRecipe, made: list[tuple[bool, str]], out: Path) -> None:
+    """The model that the library learns from the lines, shuffled."""
+    import polars as pl
+
     _drawn(recipe.seed, "lines").shuffle(made)
     texts = normalised(pl.Series([text for _, text in made], dtype=pl.String), recipe.normalise)
     marks = [PREFIX + (recipe.label if toxic else OTHER) for toxic, _ in made]
@@ -281,11 +317,6 @@ def train(
         body = "".join(f"{m} {t}\n" for m, t in zip(marks, texts, strict=True))
         file.write_text(body, encoding="utf-8")
         _fit(recipe, file, out)
-    return {
-        "sha256": files.sha256_of(out),
-        "bytes": out.stat().st_size,
-        "n_lines": len(made),
-    }
 
 
 def _fit(recipe: TrainingRecipe, file: Path, out: Path) -> None:

@@ -12,6 +12,12 @@ where a text was collected from how it is written:
     ['its  you   É']
     >>> normalised(pl.Series(["It's\nYOU"]), "lines")
     ["It's YOU"]
+
+A mean of a few words says little. `marked` puts fifteen marks before the words, which no text can
+hold: they count as words that say nothing, so that a short line needs a strong one.
+
+    >>> normalised(pl.Series(["It's_YOU"]), "marked")
+    ['_ _ _ _ _ _ _ _ _ _ _ _ _ _ _ its you']
 """
 
 import string
@@ -20,8 +26,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-NORMALISATIONS = ("lines", "words")
-"""`lines` only joins lines by spaces; `words` also lower cases and drops punctuation."""
+NORMALISATIONS = ("lines", "words", "marked")
+"""
+`lines` only joins lines by spaces; `words` also lower cases and drops punctuation; `marked` are
+words after fifteen marks.
+"""
+
+MARK = "_"
+_MARKS = f"{MARK} " * 15
 
 _SPACED = "".join(sorted(set(string.punctuation) - set("*$'"))) + "\n\r\t\v\f\0"
 _TABLE = bytes.maketrans(
@@ -38,7 +50,10 @@ def normalised(texts: "pl.Series", how: str, *, end: str = "") -> list[str]:
         lines = texts.str.replace_all("\n", " ", literal=True)
         lines = lines.str.replace_all("</s>", "< /s>", literal=True)
         return (lines + end).to_list()
+    start = _MARKS.encode() if how == "marked" else b""
     # `leftmost` is the quick way here, and the rest one pass in C over the bytes of each text.
     texts = texts.str.replace_many(list(_TYPOGRAPHIC), list(_TYPOGRAPHIC.values()), leftmost=True)
     last = end.encode()
-    return [(text.encode().translate(_TABLE, b"'") + last).decode() for text in texts.to_list()]
+    return [
+        (start + text.encode().translate(_TABLE, b"'") + last).decode() for text in texts.to_list()
+    ]
