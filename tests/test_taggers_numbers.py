@@ -253,10 +253,14 @@ def test_shares_of_tokens_weigh_documents() -> None:
         estimates.toxic_share([1], unit="tokens")
 
 
-def test_known_labels_need_both_classes() -> None:
-    """Nothing can be said of sensitivity without a toxic document."""
-    with pytest.raises(InputError, match="all toxic or all clean"):
-        estimates.toxic_share([1, 0], known=estimates.Known([0, 0], [0, 1]))
+@pytest.mark.parametrize(("truth", "lacking"), [(0, "toxic"), (1, "clean")])
+def test_a_sample_of_one_class_corrects_nothing(truth: int, lacking: str) -> None:
+    """Without a toxic document nothing is known of sensitivity: the share is what was flagged."""
+    known = estimates.Known([truth, truth], [0, 1])
+    found = estimates.toxic_share([1, 0, 0, 0], known=known)
+
+    assert ("0.250000", 2, "") == (found.share, found.n_known, found.sensitivity)
+    assert found.method.endswith(f"not corrected: no document with a known label is {lacking}")
 
 
 def test_intervals_widen_when_documents_come_in_threads() -> None:

@@ -103,7 +103,8 @@ def toxic_share(
     The share of toxic documents (or of tokens in them) of n documents flagged 0 or 1.
 
     `tokens` are needed for unit tokens; `groups` (n,) are resampled whole, default each document.
-    Without `known` the share is the apparent one and its interval that of the sample alone.
+    Without `known`, or where all of them are toxic or all clean, the share is the apparent one and
+    its interval that of the sample alone; `method` says so.
 
     Where the documents were `selected` by the score that flags them (a component with
     `toxicity < 0.5`), sensitivity and specificity are not those of the source; then `known` must be
@@ -124,6 +125,11 @@ def toxic_share(
     method, n_known, accuracy = "apparent share; percentile bootstrap over groups", 0, ("", "")
     if known is not None:
         n_known = len(np.asarray(known.truth))
+    one_sided = "" if known is None or selected else _one_sided(known)
+    if one_sided:
+        # Of toxic documents, or of clean ones, the classifier's errors were not seen.
+        method = f"{method}; not corrected: {one_sided}"
+    elif known is not None:
         method = "percentile bootstrap over groups of both samples"
         if selected:
             method = f"known shares of flagged and unflagged; {method}"
@@ -199,12 +205,19 @@ def table(
     ]
 
 
+def _one_sided(known: Known) -> str:
+    """What the known documents lack for measuring both kinds of error; "" if nothing."""
+    truth, _, weight = _columns(known)
+    for name, share in (("toxic", truth), ("clean", 1 - truth)):
+        if (weight * share).sum() == 0:
+            return f"no document with a known label is {name}"
+    return ""
+
+
 def _accuracy(known: Known, draw: "np.random.Generator", n_resamples: int) -> "_Pairs":
     """Sensitivity and specificity (1,), and their resamples."""
     truth, flag, weight = _columns(known)
     toxic, clean = weight * truth, weight * (1 - truth)
-    if toxic.sum() == 0 or clean.sum() == 0:
-        raise InputError("the documents with a known label are all toxic or all clean")
     return _ratios([toxic * flag, toxic, clean * (1 - flag), clean], known, draw, n_resamples)
 
 
