@@ -38,10 +38,9 @@ class SpanTable:
 
     def __exit__(self, kind: object, *error: object) -> None:
         try:
+            self._put(None)
             if kind is None:
                 self._written.result()
-            else:
-                self._put(None)
         finally:
             self._thread.shutdown()
 
