@@ -63,7 +63,7 @@ def bound(dump: Path, tokenizer: Path, folder: Path) -> dict[str, float]:
     )
     spent["read documents"], _ = seconds(lambda: pl.read_parquet(folder / "d", columns=["text"]))
     model = fasttext.load_model(str(shelf.located("builtin:toxicity")))
-    spent["make words"], lines = seconds(lambda: words.normalised(table["text"], "words"))
+    spent["make words"], lines = seconds(lambda: words.normalised(table["text"], "marked"))
     spent["fastText"], _ = seconds(lambda: model.predict(lines, k=2))
     loaded = load(str(tokenizer), eos="<|endoftext|>")
     engines = [Fast(loaded) for _ in range(3)]  # they remember words: each meets the texts once

@@ -81,8 +81,8 @@ def whole_stage(texts: list[str], folder: Path, options: dict[str, object]) -> W
 def shipped(texts: list[str], rounds: int) -> None:
     """The table of the shipped fastText model."""
     path = shelf.located("builtin:toxicity")
-    ours, library = FastText(path, "words"), fasttext.load_model(str(path))
-    ready = normalised(pl.Series(texts), "words")
+    ours, library = FastText(path, "marked"), fasttext.load_model(str(path))
+    ready = normalised(pl.Series(texts), "marked")
     column = pl.Series(texts)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

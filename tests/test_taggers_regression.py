@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from curate.taggers import fasttext_built, fasttext_file, features, regression
 from curate.taggers.regression import Table, Told
 
-TOLD = Told(keep=50, known=2, least=1, penalty=1e-3, rounds=50)
+TOLD = Told(bucket=1000, penalty=1e-3, rounds=50)
 
 
 def test_the_hash_is_fnv_with_signed_bytes() -> None:
@@ -28,14 +28,14 @@ def test_the_hash_is_fnv_with_signed_bytes() -> None:
 
 def test_a_line_s_features_are_its_words_pieces_and_pairs() -> None:
     """`ab` is too short for more than one piece; `</s>` has none; each line is a run."""
-    found = features.counted(["ab cde", ""])
+    found = features.counted(["ab cde", ""], buckets=1_000_000)
 
     assert ["ab", "cde", "</s>"] == found.words
-    # <ab> and <cde cde> <cde>, then ab cde and cde </s>: six marks for three words.
-    assert 6 == len(found.marks)
+    # ab <ab> pair; cde <cde <cde> cde> pair; </s>; then </s> again.
     assert [0, 9] == found.starts.tolist()
     assert 10 == len(found.of)
-    assert 2 == found.of[9]
+    assert [0, 1, 2, 2] == found.of[found.of < 3].tolist()
+    assert 3 + (features.hashed("<ab>") & 0xFFFFFFFF) % 1_000_000 == found.of[1]
 
 
 words = st.text(alphabet="abé✓", min_size=1, max_size=7)
@@ -44,21 +44,22 @@ words = st.text(alphabet="abé✓", min_size=1, max_size=7)
 @settings(max_examples=40)
 @given(
     st.lists(st.lists(words, max_size=6).map(" ".join), min_size=1, max_size=5),
+    st.integers(1, 1000),
     st.integers(0, 2**32),
 )
-def test_the_library_averages_what_is_counted_here(lines: list[str], seed: int) -> None:
-    """For any lines and any kept features, its probability is that of the mean of our weights."""
-    found = features.counted(lines)
-    draw = np.random.default_rng(seed)
-    numbers = fasttext_built.steps(8.0)
-    weights = draw.choice(numbers[1:], len(found.words) + len(found.marks)).astype(np.float64)
-    weights[found.words.index("</s>")] = 8.0  # sets the steps of the file
-    kept = draw.random(len(weights)) < 0.7
-    kept[found.words.index("</s>")] = True
+def test_the_library_averages_what_is_counted_here(
+    lines: list[str], buckets: int, seed: int
+) -> None:
+    """For any lines, known words and buckets, its probability is that of our weights' mean."""
+    found = features.counted(lines, buckets=buckets)
     n = len(found.words)
+    draw = np.random.default_rng(seed)
+    weights = draw.normal(0, 4, n + buckets)
+    kept = draw.random(n + buckets) < 0.7
+    kept[n:] = kept[found.words.index("</s>")] = True
     file = fasttext_built.built(
         {name: weights[at] for at, name in enumerate(found.words) if kept[at]},
-        {int(mark): weights[n + at] for at, mark in enumerate(found.marks) if kept[n + at]},
+        weights[n:],
         labels=("toxic", "clean"),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -71,16 +72,6 @@ def test_the_library_averages_what_is_counted_here(lines: list[str], seed: int) 
             assert abs(1 / (1 + math.exp(-odds)) - chances["__label__toxic"]) < 1e-4
 
 
-def test_a_kept_table_has_its_features_in_order() -> None:
-    """Features 0 and 2 of three, over two lines, numbered anew."""
-    table = Table(np.array([0, 1, 2, 2, 1, 0]), np.array([0, 3]), 3)
-    kept = table.kept(np.array([True, False, True]))
-
-    assert [0, 1, 1, 0] == kept.of.tolist()
-    assert [0, 2] == kept.starts.tolist()
-    assert [2, 2] == kept.lengths.tolist()
-
-
 def test_without_a_penalty_the_odds_are_those_of_the_labels() -> None:
     """One feature, toxic in three of four votes: its weight is log 3, however long the line."""
     table = Table(np.array([0, 0, 0]), np.array([0, 1]), 1)
@@ -88,7 +79,7 @@ def test_without_a_penalty_the_odds_are_those_of_the_labels() -> None:
         table,
         np.array([0.75, 0.75]),
         np.array([4.0, 1.0]),
-        Told(keep=1, known=0, least=1, penalty=1e-9, rounds=50),
+        Told(bucket=1, penalty=1e-9, rounds=50),
     )
 
     assert math.isclose(math.log(3), found[0], rel_tol=1e-6)
@@ -109,40 +100,34 @@ def test_the_least_of_any_bowl_is_found(seed: int, n: int) -> None:
     assert np.allclose(goal, found, atol=1e-4)
 
 
-def test_what_is_kept_decides_most_and_is_known() -> None:
-    """Of many words the telling one and the two most frequent stay; the model tells lines apart."""
+def test_the_model_tells_lines_apart_and_keeps_its_steps() -> None:
+    """Every word has a weight, frequent ones first; the telling one weighs most, in steps."""
     lines = [f"such a {word} number {n}" for n in range(40) for word in ("fool", "day")]
-    toxic = np.array([1.0, 0.0] * 40)
-    model = regression.fitted(lines, toxic, np.ones(80), TOLD)
+    model = regression.fitted(lines, np.array([1.0, 0.0] * 40), np.ones(80), TOLD)
+    words = list(model.words)
 
-    assert TOLD.keep == len(model.words) + len(model.marks)
-    assert {"such", "a"} <= model.words.keys()
+    assert {"such", "a", "number", "</s>"} == set(words[:4])
+    assert ["fool", "day"] == words[4:6]
+    assert {str(n) for n in range(40)} == set(words[6:])
+    assert TOLD.bucket == len(model.buckets)
     assert model.words["fool"] > 0 > model.words["day"]
     assert model.words["fool"] == max(model.words.values())
+    for weight in (*model.words.values(), *model.buckets.tolist()):
+        assert (weight * 256).is_integer()
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
-    """Parsed here and by the library: labels, words, pieces; cut anywhere it is no model."""
-    file = fasttext_built.built({"</s>": -1.0, "fool": 4.0}, {7: 2.0, 5: -3.0}, labels=("x", "y"))
+    """Parsed here and by the library: labels, words, buckets; cut anywhere it is no model."""
+    words = {"</s>": -1.0, "fool": 4.0}
+    file = fasttext_built.built(words, np.array([2.0, -3.0, 0.0]), labels=("x", "y"))
     found = fasttext_file.header(file)
     (tmp_path / "m.ftz").write_bytes(file)
     model = fasttext.load_model(str(tmp_path / "m.ftz"))
 
-    assert (("__label__x", "__label__y"), 2, 4, True) == (
-        found.labels, found.n_words, found.n_rows, found.quantized,
+    assert (("__label__x", "__label__y"), 1, 2, 5, False) == (
+        found.labels, found.dim, found.n_words, found.n_rows, found.quantized,
     )  # fmt: skip
     assert model.get_labels() == list(found.labels)
     for end in range(len(file)):
         with pytest.raises(fasttext_file.InputError):
             fasttext_file.header(file[:end])
-
-
-@given(st.floats(0.01, 100))
-def test_steps_are_symmetric_and_reach_as_far_as_asked(largest: float) -> None:
-    """The largest weight has a number next to it, and 0 is one of them."""
-    numbers = fasttext_built.steps(largest)
-
-    assert 0 in numbers
-    assert numbers[1] == -numbers[255]
-    assert largest <= numbers[255] <= 2 * largest
-    assert (np.diff(numbers) > 0).all()

@@ -182,7 +182,7 @@ def test_mean_max_and_share_of_sentences(tmp_path: Path) -> None:
     told = declared(granularity="sentence", over="1/2")
     taggers.tag_part(documents(tmp_path, TEXTS), told, out=tmp_path, part="p", progress=print)
     found = pl.read_parquet(tmp_path / "p.parquet")
-    model = FastText(shelf.located("builtin:toxicity"), "words")
+    model = FastText(shelf.located("builtin:toxicity"), "marked")
     sentences = ["Nice day. ", "Nice walk. ", "You complete idiot."]
     scores = model.scores(pl.Series(sentences), "toxic")
 
@@ -203,7 +203,7 @@ def test_a_tags_part_has_the_rows_of_its_documents(tmp_path: Path) -> None:
         progress=said.append,
     )
     found = pl.read_parquet(tmp_path / "tags" / "p.parquet")
-    model = FastText(shelf.located("builtin:toxicity"), "words")
+    model = FastText(shelf.located("builtin:toxicity"), "marked")
     scores = model.scores(pl.Series(TEXTS), "toxic")
 
     assert {"toxicity": pl.Float32} == dict(found.schema)

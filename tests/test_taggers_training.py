@@ -224,12 +224,12 @@ def test_a_recipe_may_ask_about_labelled_rows_too(
 
 
 def test_a_regression_is_the_same_bytes_each_time(tmp_path: Path) -> None:
-    """A recipe with [regression] gives a small model that tells its words apart, twice the same."""
+    """A recipe with [regression] gives a model that tells its words apart, twice the same."""
     rows = [f'{n}_0,"what a {"fool" if n % 3 else "walk"}, number {n}",{n % 3}' for n in range(60)]
     (tmp_path / "posts.csv").write_text("id,said,class\n" + "\n".join(rows) + "\n")
     body = RECIPE[: RECIPE.index("[set.long]")].replace('["0", "1"]', '["1", "2"]')
     body = body.replace('clean = { class = ["2"] }', 'clean = { class = ["0"] }')
-    solve = '[regression]\nkeep = 60\nknown = 3\nleast = 1\npenalty = "1/1000"\nrounds = 30\n'
+    solve = '[regression]\nbucket = 1_000\npenalty = "1/1000"\nrounds = 30\n'
     (tmp_path / "solved.toml").write_text(body + solve)
     recipe = training.TrainingRecipe.load(tmp_path / "solved.toml")
     corpora.record(recipe.sets, tmp_path, recipe.seed, recipe.splits)
@@ -248,7 +248,7 @@ def test_a_regression_is_the_same_bytes_each_time(tmp_path: Path) -> None:
 def test_a_recipe_says_how_to_fit_once(tmp_path: Path) -> None:
     """Without [fasttext] and [regression], or with both, it is refused."""
     path = tmp_path / "r.toml"
-    for body in (RECIPE[: RECIPE.index("[fasttext]")], RECIPE + "[regression]\nkeep = 1\n"):
+    for body in (RECIPE[: RECIPE.index("[fasttext]")], RECIPE + "[regression]\nbucket = 1\n"):
         path.write_text(body)
         with pytest.raises(RecipeError, match=r"\[fasttext\] or a \[regression\]"):
             training.TrainingRecipe.load(path)

@@ -5,9 +5,9 @@ A word is known by its bytes; a piece of 4 or 5 characters of `<word>` and a pai
 fastText's hash of it (`computeSubwords`, `addWordNgrams` and `hash` of its `Dictionary`, version
 0.9). A line ends with the word `</s>`, which has no pieces.
 
-    >>> found = counted(["you fool", "you"])
-    >>> found.words, len(found.marks)  # <you you> <you>, <foo fool ool> <fool fool>, three pairs
-    (['you', 'fool', '</s>'], 11)
+    >>> found = counted(["you fool", "you"], buckets=1000)
+    >>> found.words  # features 0, 1 and 2; a piece or pair is 3 and its hash modulo 1,000
+    ['you', 'fool', '</s>']
     >>> found.starts.tolist(), len(found.of)  # 3 words, 8 pieces, 2 pairs; then 2, 3 and 1
     ([0, 13], 19)
 """
@@ -23,22 +23,18 @@ if TYPE_CHECKING:
 
 END = "</s>"
 SHORTEST, LONGEST = 4, 5  # characters of a piece
-BUCKETS = 1 << 30
-"""Pieces and pairs are told apart by that many numbers: as good as never are two the same."""
-
 _FNV_START, _FNV_FACTOR, _PAIR_FACTOR = 2166136261, 16777619, 116049371
 
 
 class Counted(NamedTuple):
-    """What n lines hold: features below `len(words)` are words, then come `marks` (ascending)."""
+    """What n lines hold: features below `len(words)` are words, then come the buckets."""
 
     words: list[str]
-    marks: "Ints"
     of: "Ints"  # the feature at each place, line by line
     starts: "Ints"  # the place where a line starts, (n,)
 
 
-def counted(lines: Sequence[str]) -> Counted:
+def counted(lines: Sequence[str], *, buckets: int) -> Counted:
     """The features of n lines, none of them left out."""
     import numpy as np
 
@@ -50,12 +46,10 @@ def counted(lines: Sequence[str]) -> Counted:
         places += [numbers.setdefault(word, len(numbers)) for word in (*line.split(), END)]
     names, words = list(numbers), np.array(places, np.int64)
     each = [_pieces(name) for name in names]
-    n_pieces = np.array([len(marks) for marks in each], np.int64)
-    pieces = np.array([mark for marks in each for mark in marks], np.int64)
+    n_pieces = np.array([len(hashes) for hashes in each], np.int64)
+    pieces = np.array([made for hashes in each for made in hashes], np.int64) % buckets
     paired = words != numbers[END]  # with the word after it
-    pairs = _pairs(np.array([hashed(name) for name in names], np.int64)[words])[paired[:-1]]
-    marks, order = np.unique(np.concatenate([pieces, pairs]), return_inverse=True)
-    order += len(names)
+    hashes = np.array([hashed(name) for name in names], np.int64)[words]
 
     # Of each word in turn: itself, its pieces, its pair.
     lengths = 1 + n_pieces[words] + paired
@@ -66,9 +60,9 @@ def counted(lines: Sequence[str]) -> Counted:
     own = n_pieces[words]
     within = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)
     first = (np.cumsum(n_pieces) - n_pieces)[words]
-    of[np.repeat(at + 1, own) + within] = order[np.repeat(first, own) + within]
-    of[after[paired] - 1] = order[len(pieces) :]
-    return Counted(names, marks, of, at[np.array(starts, np.int64)])
+    of[np.repeat(at + 1, own) + within] = len(names) + pieces[np.repeat(first, own) + within]
+    of[after[paired] - 1] = len(names) + _pairs(hashes, buckets)[paired[:-1]]
+    return Counted(names, of, at[np.array(starts, np.int64)])
 
 
 def hashed(text: str) -> int:
@@ -85,19 +79,19 @@ def _pieces(word: str) -> list[int]:
         return []
     whole = f"<{word}>"
     return [
-        (hashed(whole[start : start + n]) & 0xFFFFFFFF) % BUCKETS
+        hashed(whole[start : start + n]) & 0xFFFFFFFF
         for start in range(len(whole))
         for n in range(SHORTEST, LONGEST + 1)
         if start + n <= len(whole)
     ]
 
 
-def _pairs(hashes: "Ints") -> "Ints":
-    """The mark of each word and the next, by their hashes."""
+def _pairs(hashes: "Ints", buckets: int) -> "Ints":
+    """The bucket of each word and the next, by their hashes."""
     import numpy as np
 
     wide = hashes.astype(np.uint64)
     with np.errstate(over="ignore"):
-        joined = (wide[:-1] * np.uint64(_PAIR_FACTOR) + wide[1:]) % np.uint64(BUCKETS)
+        joined = (wide[:-1] * np.uint64(_PAIR_FACTOR) + wide[1:]) % np.uint64(buckets)
     made: Ints = joined.astype(np.int64)
     return made

@@ -1,10 +1,9 @@
 """
-Turn weighted lines into the logistic regression that fits them best, as a fastText model.
+Turn weighted lines into the logistic regression that fits them best, as weights for fastText.
 
 fastText learns by passing over the lines a few times; what it computes for two labels is a
 regression on the mean of a line's words, pieces and pairs of words, and that has one best
-solution. It is found here (L-BFGS), for those that decide most and the most frequent words: all
-others are left out of the mean too, so that a long text is not made mild by all that says nothing.
+solution. It is found here (L-BFGS).
 
     >>> import numpy as np
     >>> bowl = lambda x: (float(((x - 3) ** 2).sum()), 2 * (x - 3))
@@ -29,15 +28,17 @@ _REMEMBERED = 10  # steps that L-BFGS keeps
 _CURVATURE = 0.1  # of the logistic loss, about: at most 1/4
 
 
+_STEP = 2.0**-8
+"""Weights are multiples of that, so that the last bits of a processor's sums do not show."""
+
+
 @dataclass(frozen=True)
 class Told:
     """A `[regression]` of a training recipe."""
 
-    keep: int  # words, pieces and pairs that have a weight
-    known: int  # of them the most frequent words, whatever they say: they are found fastest
-    least: int  # times that one must occur
+    bucket: int  # pieces and pairs share that many weights, by their hash
     penalty: float  # half of it times the squared weights is added to the loss
-    rounds: int  # of L-BFGS, twice: before and after the choice
+    rounds: int  # of L-BFGS
 
 
 @dataclass(frozen=True)
@@ -55,45 +56,25 @@ class Table:
 
         return np.diff(np.append(self.starts, len(self.of)))
 
-    def kept(self, chosen: "npt.NDArray[np.bool_]") -> "Table":
-        """The chosen features alone, numbered anew; a line must keep one."""
-        import numpy as np
-
-        stays = chosen[self.of]
-        starts: Ints = (np.cumsum(stays) - stays)[self.starts]
-        return Table((np.cumsum(chosen) - 1)[self.of[stays]], starts, int(chosen.sum()))
-
 
 @dataclass(frozen=True)
 class Model:
-    """Weights of words, and of pieces and pairs by fastText's number of them."""
+    """Weights of words, frequent ones first, and of the buckets of pieces and pairs, (bucket,)."""
 
     words: dict[str, float]
-    marks: dict[int, float]
+    buckets: "Floats"
 
 
 def fitted(lines: Sequence[str], toxic: "Floats", weights: "Floats", told: Told) -> Model:
     """The model of n lines with the share of toxic labels and the weight of each, (n,)."""
     import numpy as np
 
-    found = features.counted(lines)
-    n_words = len(found.words)
-    whole = Table(found.of, found.starts, n_words + len(found.marks))
-    times = np.bincount(whole.of, minlength=whole.n)
-    always = np.zeros(whole.n, bool)
-    always[np.argsort(-times[:n_words], kind="stable")[: told.known]] = True
-    frequent = always | (times >= told.least)
-    table = whole.kept(frequent)
-    size = np.abs(solved(table, toxic, weights, told))
-    size[always[frequent]] = np.inf
-    chosen = np.zeros(table.n, bool)
-    chosen[np.argsort(-size, kind="stable")[: told.keep]] = True
-    final = solved(table.kept(chosen), toxic, weights, told).tolist()
-    named = list(zip(np.flatnonzero(frequent)[chosen].tolist(), final, strict=True))
-    return Model(
-        {found.words[at]: weight for at, weight in named if at < n_words},
-        {int(found.marks[at - n_words]): weight for at, weight in named if at >= n_words},
-    )
+    found = features.counted(lines, buckets=told.bucket)
+    table = Table(found.of, found.starts, len(found.words) + told.bucket)
+    final = np.round(solved(table, toxic, weights, told) / _STEP) * _STEP
+    own, buckets = np.split(final, [len(found.words)])
+    order = np.argsort(-np.bincount(found.of)[: len(own)], kind="stable")
+    return Model({found.words[at]: float(own[at]) for at in order}, buckets)
 
 
 def solved(table: Table, toxic: "Floats", weights: "Floats", told: Told) -> "Floats":

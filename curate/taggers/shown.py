@@ -3,7 +3,7 @@ Turn a model into what can be said of it: digest, labels, card, and whether it k
 
     >>> from curate.taggers import shelf
     >>> shown(shelf.located("builtin:toxicity"))["labels"]
-    ['clean', 'toxic']
+    ['toxic', 'clean']
 """
 
 from pathlib import Path

@@ -301,7 +301,7 @@ def _solve(recipe: TrainingRecipe, made: Sequence[tuple[bool, str]], out: Path) 
     told = regression.Told(**_plain(recipe.regression))
     model = regression.fitted(texts, shares, weights, told)
     files.write_bytes(
-        out, fasttext_built.built(model.words, model.marks, labels=(recipe.label, OTHER))
+        out, fasttext_built.built(model.words, model.buckets, labels=(recipe.label, OTHER))
     )
 
 

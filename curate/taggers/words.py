@@ -13,11 +13,11 @@ where a text was collected from how it is written:
     >>> normalised(pl.Series(["It's\nYOU"]), "lines")
     ["It's YOU"]
 
-A mean of a few words says little. `marked` puts fifteen marks before the words, which no text can
-hold: they count as words that say nothing, so that a short line needs a strong one.
+A mean of a few words says little. `marked` puts a mark before the words, which no text can hold:
+one word of sixteen characters with its 29 pieces, so that a short line needs a strong word.
 
     >>> normalised(pl.Series(["It's_YOU"]), "marked")
-    ['_ _ _ _ _ _ _ _ _ _ _ _ _ _ _ its you']
+    ['________________ its you']
 """
 
 import string
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 NORMALISATIONS = ("lines", "words", "marked")
 """
 `lines` only joins lines by spaces; `words` also lower cases and drops punctuation; `marked` are
-words after fifteen marks.
+words after a mark.
 """
 
-MARK = "_"
-_MARKS = f"{MARK} " * 15
+MARK = "_" * 16
 
 _SPACED = "".join(sorted(set(string.punctuation) - set("*$'"))) + "\n\r\t\v\f\0"
 _TABLE = bytes.maketrans(
@@ -50,7 +49,7 @@ def normalised(texts: "pl.Series", how: str, *, end: str = "") -> list[str]:
         lines = texts.str.replace_all("\n", " ", literal=True)
         lines = lines.str.replace_all("</s>", "< /s>", literal=True)
         return (lines + end).to_list()
-    start = _MARKS.encode() if how == "marked" else b""
+    start = f"{MARK} ".encode() if how == "marked" else b""
     # `leftmost` is the quick way here, and the rest one pass in C over the bytes of each text.
     texts = texts.str.replace_many(list(_TYPOGRAPHIC), list(_TYPOGRAPHIC.values()), leftmost=True)
     last = end.encode()
