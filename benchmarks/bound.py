@@ -27,8 +27,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from corpus import ROOT, write_c4
 from isal import igzip
+
+from corpus import ROOT, write_c4
 
 
 def seconds(work: Callable[[], Any], repeat: int = 3) -> tuple[float, Any]:

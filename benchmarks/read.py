@@ -36,10 +36,10 @@ from typing import Any
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 os.environ.setdefault("DATATROVE_COLORIZE_LOGS", "0")
 
-import corpus
 import polars as pl
 import zstandard
 
+import corpus
 from curate import files, readers
 from curate.readers import parts
 from curate.readers.base import Tally
