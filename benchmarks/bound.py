@@ -29,6 +29,7 @@ import numpy as np
 import polars as pl
 from isal import igzip
 
+from build import RECIPE, TAGGER, WHERE
 from corpus import ROOT, write_c4
 
 
@@ -84,8 +85,6 @@ def built(
     job: str, dumps: str, tokenizer: Path, work: Path, *, workers: int, until: str = "write"
 ) -> Cost:
     """`curate build` of a job up to a stage."""
-    from build import RECIPE, TAGGER, WHERE
-
     whole = job == "whole"
     recipe = work / "bench.toml"
     told = {"tagger": TAGGER if whole else "", "where": WHERE if whole else ""}
