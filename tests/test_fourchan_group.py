@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
@@ -54,6 +55,38 @@ def test_grouping_on_the_disk_is_grouping_in_memory(
     assert 37 == whole.documents.height
     assert whole.facts["posts"] == parted.facts["posts"]
     assert 500 == whole.facts["posts"]["superseded"]
+    assert whole.documents.sort("thread").equals(parted.documents.sort("thread"))
+
+
+def test_many_threads_of_one_partition_are_read_by_lots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were all threads dealt to one partition, no more posts of it are held than a lot has."""
+    data = b"".join(
+        asagi_row(num=str(1000 + k), thread_num=str(1000 + k % 37), comment=f"post {k}")
+        for k in [*range(500), *range(500)]
+    )
+    whole = read(tmp_path, data, "4chan")
+    held = []
+    together = group._together
+
+    def watched(*arguments: Any) -> pl.DataFrame:
+        held.append(together(*arguments))
+        return held[-1]
+
+    monkeypatch.setattr(group, "_together", watched)
+    monkeypatch.setattr(csvrows, "BLOCK", 4_000)
+    monkeypatch.setattr(csvrows, "LONGEST", 2_000)
+    monkeypatch.setattr(group, "N_PARTITIONS", 1)
+    monkeypatch.setattr(group, "RUN", 5_000)
+    monkeypatch.setattr(group, "PARTITION", 9_000)
+    monkeypatch.setattr(group, "HEAVY", 20_000)
+    parted = read(tmp_path, data, "4chan")
+
+    assert 500 == sum(posts.height for posts in held)
+    # Every post takes 200 bytes and more: at most 45 in a lot, and the 14 of its last thread.
+    assert max(posts.height for posts in held) <= 45 + 14
+    assert whole.facts["posts"] == parted.facts["posts"]
     assert whole.documents.sort("thread").equals(parted.documents.sort("thread"))
 
 

@@ -29,7 +29,7 @@ RUN = 32 << 20
 """Bytes of text held before they are dealt to the disk."""
 
 HEAVY = 4 * PARTITION
-"""Bytes of text of a range of partitions that is read run by run, being mostly one thread."""
+"""Bytes of text of a range of partitions from which it is read by lots of threads, run by run."""
 
 MAX_POSTS = 100_000
 """Most posts of a thread; the largest of 4chan have some thousands."""
@@ -42,6 +42,9 @@ KEPT_POSTS = 1_000
 
 USUAL = 1_000
 """Bytes in which subject, country, flag, board and poster of a real post fit together."""
+
+THREAD = ["board", "thread"]
+"""What names a thread."""
 
 N_PARTITIONS = 4_096
 """The finest division; neighbours are read together while they are small."""
@@ -78,9 +81,33 @@ def threads(tables: "Iterator[pl.DataFrame]", tally: Tally) -> "Iterator[pl.Data
         runs.append(_deal(_distinct(held, tally), tally.scratch() / f"run-{len(runs):05d}.parquet"))
     for first, last in _ranges(sizes):
         within = pl.col("partition").is_between(first, last)
-        heavy = sum(sizes[first : last + 1]) > HEAVY
-        pieces = [[run] for run in runs] if heavy else [runs]
-        yield _together((pl.scan_parquet(some).filter(within).collect() for some in pieces), tally)
+        if sum(sizes[first : last + 1]) <= HEAVY:
+            yield _together(iter([pl.scan_parquet(runs).filter(within).collect()]), tally)
+            continue
+        parts = [pl.scan_parquet(run).filter(within) for run in runs]
+        for lot in _lots(parts):
+            yield _together((_of_lot(part, lot) for part in parts), tally)
+
+
+def _lots(parts: "list[pl.LazyFrame]") -> "Iterator[pl.DataFrame]":
+    """The threads of a heavy range, in their order, as many at once as a partition holds."""
+    import polars as pl
+
+    counted = []
+    for part in parts:
+        posts = part.collect()
+        counted.append(posts.group_by(THREAD).agg(_size(posts).sum().alias("size")))
+    sizes = pl.concat(counted).group_by(THREAD).agg(pl.col("size").sum()).sort(THREAD)
+    lot = (pl.col("size").cum_sum() - 1) // PARTITION
+    for _, threads in sizes.group_by(lot.alias("lot"), maintain_order=True):
+        yield threads.select(THREAD)
+
+
+def _of_lot(part: "pl.LazyFrame", lot: "pl.DataFrame") -> "pl.DataFrame":
+    """The posts of some threads."""
+    return part.join(
+        lot.lazy(), on=THREAD, how="semi", nulls_equal=True, maintain_order="left"
+    ).collect()
 
 
 def _together(pieces: "Iterator[pl.DataFrame]", tally: Tally) -> "pl.DataFrame":
@@ -130,27 +157,26 @@ def _fitting(posts: "pl.DataFrame", rejected: dict[tuple[str, int], _TooLarge]) 
     """Posts of threads that are not too large, and were not before; the others go to `rejected`."""
     import polars as pl
 
-    thread = ["board", "thread"]
     n_bytes = pl.sum_horizontal(pl.col("subject", "body").str.len_bytes().cast(pl.Int64)).sum()
-    sizes = posts.group_by(thread, maintain_order=True).agg(pl.len(), n_bytes.alias("n_bytes"))
-    known = pl.DataFrame(list(rejected), schema={n: sizes.schema[n] for n in thread}, orient="row")
+    sizes = posts.group_by(THREAD, maintain_order=True).agg(pl.len(), n_bytes.alias("n_bytes"))
+    known = pl.DataFrame(list(rejected), schema={n: sizes.schema[n] for n in THREAD}, orient="row")
     large = pl.concat(
         [
             sizes.filter((pl.col("len") > MAX_POSTS) | (pl.col("n_bytes") > MAX_THREAD)),
-            sizes.join(known, on=thread, how="semi"),
+            sizes.join(known, on=THREAD, how="semi"),
         ]
-    ).unique(thread, maintain_order=True)
+    ).unique(THREAD, maintain_order=True)
     if not large.height:
         return posts
     for board, number, n_posts, size in large.iter_rows():
         if (board, number) not in rejected:
             its = posts.filter((pl.col("board") == board) & (pl.col("thread") == number))
             shown = its.sort("no").head(KEPT_POSTS)
-            names = ["input", "offset", *thread, "no", "time", "subject", "body"]
+            names = ["input", "offset", *THREAD, "no", "time", "subject", "body"]
             rejected[board, number] = _TooLarge(shown.select(names).to_dicts())
         rejected[board, number].n_posts += n_posts
         rejected[board, number].n_bytes += size
-    return posts.join(large, on=thread, how="anti", maintain_order="left")
+    return posts.join(large, on=THREAD, how="anti", maintain_order="left")
 
 
 def _partition(table: "pl.DataFrame") -> "pl.Series":
