@@ -29,7 +29,7 @@ import numpy as np
 import polars as pl
 from isal import igzip
 
-from build import RECIPE, TAGGER, WHERE
+from build import write_recipe
 from corpus import ROOT, write_c4
 
 
@@ -85,10 +85,8 @@ def built(
     job: str, dumps: str, tokenizer: Path, work: Path, *, workers: int, until: str = "write"
 ) -> Cost:
     """`curate build` of a job up to a stage."""
-    whole = job == "whole"
     recipe = work / "bench.toml"
-    told = {"tagger": TAGGER if whole else "", "where": WHERE if whole else ""}
-    recipe.write_text(RECIPE.format(tokenizer=tokenizer, dump=dumps, **told))
+    write_recipe(recipe, job, tokenizer, dumps)
     line = ["-m", "curate", "build", recipe, "--workers", workers, "--store", work / "store",
             "--out", work / "mixes", "--record", work / "manifests", "--until", until]  # fmt: skip
     return run([sys.executable, *map(str, line)])

@@ -71,18 +71,16 @@ def environment(name: str, folder: Path) -> Path:
     return python
 
 
+def write_recipe(path: Path, job: str, tokenizer: Path, dumps: str | Path) -> None:
+    """The recipe of a job over `dumps`: both ask the same of curate, one with its tagger."""
+    told = {"tagger": TAGGER, "where": WHERE} if job == "whole" else {"tagger": "", "where": ""}
+    path.write_text(RECIPE.format(tokenizer=tokenizer, dump=dumps, **told))
+
+
 def curate(job: str, dump: Path, tokenizer: Path, work: Path, *, reference: bool = False) -> Cost:
     """`curate build --workers 1`, for the whole job with `curate verify --read-data`."""
-    whole = job == "whole"
     recipe = work / "bench.toml"
-    recipe.write_text(
-        RECIPE.format(
-            tokenizer=tokenizer,
-            dump=dump,
-            tagger=TAGGER if whole else "",
-            where=WHERE if whole else "",
-        )
-    )
+    write_recipe(recipe, job, tokenizer, dump)
     extra = {}
     if reference:  # an installation without the fast engine
         (work / "without").mkdir()
@@ -91,7 +89,7 @@ def curate(job: str, dump: Path, tokenizer: Path, work: Path, *, reference: bool
     line = ["-m", "curate", "build", recipe, "--workers", "1", "--store", work / "store",
             "--out", work / "mixes", "--record", work / "manifests"]  # fmt: skip
     cost = run([sys.executable, *line], environment=extra)
-    if whole:
+    if job == "whole":
         mix = work / "mixes" / "bench" / "1.0.0"
         checked = run([sys.executable, "-m", "curate", "verify", mix, "--read-data"])
         cost = Cost(

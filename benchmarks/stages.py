@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from build import RECIPE, TAGGER, WHERE
+from build import write_recipe
 from corpus import ROOT, write_c4
 from measure import ONE_THREAD
 
@@ -61,10 +61,9 @@ def measure(job: str, folder: Path, tokenizer: Path) -> Clock:
     from curate.run.order import Order
     from curate.store import Store
 
-    told = {"tagger": TAGGER, "where": WHERE} if job == "whole" else {"tagger": "", "where": ""}
     work.mkdir()
     recipe = work / "bench.toml"
-    recipe.write_text(RECIPE.format(tokenizer=tokenizer, dump=folder / DUMP, **told))
+    write_recipe(recipe, job, tokenizer, folder / DUMP)
     build(Order(recipe, Store(work / "store"), work / "mixes", work / "manifests"), clock)
     clock.turn("end")
     return clock

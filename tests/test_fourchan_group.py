@@ -1,6 +1,7 @@
 """Threads whose posts lie apart: in rows, in snapshots, in several files."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,27 @@ from curate.readers import csvrows
 from curate.readers.fourchan import group
 from curate.readers.options import declare
 from tests.readers_world import asagi_row, lines, raw_of, read, thread
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Called, makes runs and partitions so small that a few hundred rows need many of each."""
+
+    def shrink(**of_group: int) -> None:
+        monkeypatch.setattr(csvrows, "BLOCK", 4_000)
+        monkeypatch.setattr(csvrows, "LONGEST", 2_000)
+        for name, n_bytes in {"RUN": 5_000, "PARTITION": 9_000, **of_group}.items():
+            monkeypatch.setattr(group, name, n_bytes)
+
+    return shrink
+
+
+def twice_500_posts() -> bytes:
+    """Rows of 500 posts in 37 threads, each post in two snapshots."""
+    return b"".join(
+        asagi_row(num=str(1000 + k), thread_num=str(1000 + k % 37), comment=f"post {k}")
+        for k in [*range(500), *range(500)]
+    )
 
 
 def test_rows_of_a_thread_need_not_lie_together(tmp_path: Path) -> None:
@@ -37,19 +59,13 @@ def test_rows_of_a_thread_need_not_lie_together(tmp_path: Path) -> None:
 
 
 def test_grouping_on_the_disk_is_grouping_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Callable[..., None]
 ) -> None:
     """Small runs and partitions give the same threads, and leave nothing behind."""
-    data = b"".join(
-        asagi_row(num=str(1000 + k), thread_num=str(1000 + k % 37), comment=f"post {k}")
-        for k in [*range(500), *range(500)]
-    )
+    data = twice_500_posts()
     monkeypatch.setattr(csvrows, "MOST", 70)
     whole = read(tmp_path, data, "4chan")
-    monkeypatch.setattr(csvrows, "BLOCK", 4_000)
-    monkeypatch.setattr(csvrows, "LONGEST", 2_000)
-    monkeypatch.setattr(group, "RUN", 5_000)
-    monkeypatch.setattr(group, "PARTITION", 9_000)
+    small()
     parted = read(tmp_path, data, "4chan")
 
     assert 37 == whole.documents.height
@@ -59,13 +75,10 @@ def test_grouping_on_the_disk_is_grouping_in_memory(
 
 
 def test_many_threads_of_one_partition_are_read_by_lots(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Callable[..., None]
 ) -> None:
     """Were all threads dealt to one partition, no more posts of it are held than a lot has."""
-    data = b"".join(
-        asagi_row(num=str(1000 + k), thread_num=str(1000 + k % 37), comment=f"post {k}")
-        for k in [*range(500), *range(500)]
-    )
+    data = twice_500_posts()
     whole = read(tmp_path, data, "4chan")
     held = []
     together = group._together
@@ -75,12 +88,7 @@ def test_many_threads_of_one_partition_are_read_by_lots(
         return held[-1]
 
     monkeypatch.setattr(group, "_together", watched)
-    monkeypatch.setattr(csvrows, "BLOCK", 4_000)
-    monkeypatch.setattr(csvrows, "LONGEST", 2_000)
-    monkeypatch.setattr(group, "N_PARTITIONS", 1)
-    monkeypatch.setattr(group, "RUN", 5_000)
-    monkeypatch.setattr(group, "PARTITION", 9_000)
-    monkeypatch.setattr(group, "HEAVY", 20_000)
+    small(HEAVY=20_000, N_PARTITIONS=1)
     parted = read(tmp_path, data, "4chan")
 
     assert 500 == sum(posts.height for posts in held)
@@ -92,7 +100,7 @@ def test_many_threads_of_one_partition_are_read_by_lots(
 
 @pytest.mark.parametrize("cap", ["MAX_POSTS", "MAX_THREAD"])
 def test_a_thread_too_large_for_memory_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Callable[..., None], cap: str
 ) -> None:
     """It is one record, kept by its first posts; every post is counted, here or on the disk."""
     rows = [
@@ -104,11 +112,7 @@ def test_a_thread_too_large_for_memory_is_rejected(
     assert {} == read(tmp_path, data, "4chan").facts["rejected"]
     monkeypatch.setattr(group, cap, 300 if cap == "MAX_POSTS" else 2 * 300)
     whole = read(tmp_path, data, "4chan")
-    monkeypatch.setattr(csvrows, "BLOCK", 4_000)
-    monkeypatch.setattr(csvrows, "LONGEST", 2_000)
-    monkeypatch.setattr(group, "RUN", 5_000)
-    monkeypatch.setattr(group, "PARTITION", 9_000)
-    monkeypatch.setattr(group, "HEAVY", 20_000)
+    small(HEAVY=20_000)
     parted = read(tmp_path, data, "4chan")
 
     for reading in (whole, parted):

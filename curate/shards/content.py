@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import IntegrityError
-from curate.shards.documents import (
-    RANGE_SPANS,
-    Documents,
-    count,
-    rows_of,
-)
+from curate.shards.documents import RANGE_SPANS, Documents, count, rows_of
 from curate.shards.merkle import Tree
 from curate.shards.observe import Observed, bound
 

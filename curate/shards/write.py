@@ -44,7 +44,6 @@ POOL_BYTES = 512 * 1024 * 1024
 READ_SPANS = 20_000_000
 """Of larger mixes runs are spilled too: where each span lies takes 8 bytes."""
 
-
 TABLE_BYTES = 400 * 1024 * 1024
 """What is known of documents is kept in memory up to this size, or an eighth of what is at hand."""
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _REMEMBERED = 10  # steps that L-BFGS keeps
 _CURVATURE = 0.1  # of the logistic loss, about: at most 1/4
 
-
 _STEP = 2.0**-8
 """Weights are multiples of that, so that the last bits of a processor's sums do not show."""
 
