@@ -6,7 +6,8 @@ Turn a C4 dump into the least that a build of it can take: each native call alon
 The bound is the sum of: decompress, parse JSON, take the digests that the formats ask for, compress
 documents, read them, (whole job) make words and ask fastText, encode, write ids and take their
 sha256, twice: to the pool and to the shards. CPU seconds of one thread, each call's inputs ready in
-memory, models loaded before. `--workers` also says what a second worker brings, in clock time.
+memory, models loaded before. Then what `--workers` bring, in clock time, each with a core: alone, a
+worker would use a part of the second core as well, to write while it reads.
 """
 
 import os
@@ -82,14 +83,21 @@ def bound(dump: Path, tokenizer: Path, folder: Path) -> dict[str, float]:
 
 
 def built(
-    job: str, dumps: str, tokenizer: Path, work: Path, *, workers: int, until: str = "write"
+    job: str,
+    dumps: str,
+    tokenizer: Path,
+    work: Path,
+    *,
+    workers: int,
+    until: str = "write",
+    n_cores: int | None = None,
 ) -> Cost:
     """`curate build` of a job up to a stage."""
     recipe = work / "bench.toml"
     write_recipe(recipe, job, tokenizer, dumps)
     line = ["-m", "curate", "build", recipe, "--workers", workers, "--store", work / "store",
             "--out", work / "mixes", "--record", work / "manifests", "--until", until]  # fmt: skip
-    return run([sys.executable, *map(str, line)])
+    return run([sys.executable, *map(str, line)], n_cores=n_cores)
 
 
 def main() -> None:
@@ -101,6 +109,7 @@ def main() -> None:
     )
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--dumps", type=int, default=16, help="for the workers, each of that text")
     options = parser.parse_args()
     tokenizer = options.tokenizer.resolve()
     limit = None if options.megabytes is None else options.megabytes * 1_000_000
@@ -127,20 +136,21 @@ def main() -> None:
                 f"{job:<8}{least:>8.2f}{after:>8.2f}{least / after:>12.0%}   "
                 f"{(after - before) / after:.0%}"
             )
-        for number in range(1, 8):
+        for number in range(1, options.dumps):
             shutil.copy(dump, folder / f"{number}.json.gz")
             with open(folder / f"{number}.json.gz", "ab") as file:  # a member of its own: one more
                 file.write(igzip.compress(b'{"text":"%d"}\n' % number))
-        print(f"\n8 dumps, whole job{'clock s':>10}")
-        clock = {}
-        for workers in (1, options.workers):
+        print(f"\n{options.dumps} dumps, whole job{'clock s':>10}")
+        clock = []
+        dumps = str(folder / "*.json.gz")
+        for workers, n_cores in ((1, options.workers), (1, 1), (options.workers, options.workers)):
             work = folder / "work"
             work.mkdir()
-            dumps = str(folder / "*.json.gz")
-            clock[workers] = built("whole", dumps, tokenizer, work, workers=workers).wall_seconds
+            cost = built("whole", dumps, tokenizer, work, workers=workers, n_cores=n_cores)
+            clock.append(cost.wall_seconds)
             shutil.rmtree(work)
-            print(f"{workers} worker(s){clock[workers]:>17.1f}")
-        print(f"{clock[1] / clock[options.workers]:.2f} times as fast")
+            print(f"{workers} worker(s) on {n_cores} core(s){clock[-1]:>8.1f}")
+        print(f"{clock[1] / clock[2]:.2f} times as fast as one on one core")
 
 
 if __name__ == "__main__":

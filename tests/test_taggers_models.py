@@ -180,6 +180,17 @@ def test_the_shipped_model_keeps_its_word() -> None:
     probe.probe(taggers.declare("t", {"model": "builtin:toxicity"}, where=WHERE))
 
 
+def test_only_what_was_shipped_is_spared_the_child(tmp_path: Path) -> None:
+    """The same bytes under another name, or others under a shipped one, are tried first."""
+    shipped = taggers.declare("t", {"model": "builtin:toxicity"}, where=WHERE)
+    copy = tmp_path / "toxicity.ftz"
+    shutil.copy(shelf.located("builtin:toxicity"), copy)
+
+    assert shelf.is_shipped(shipped)
+    assert not shelf.is_shipped({**shipped, "sha256": "0" * 64})
+    assert not shelf.is_shipped(declared(copy))
+
+
 def test_a_url_is_found_by_its_digest(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

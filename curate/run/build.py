@@ -44,6 +44,10 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
         done = finished(order)
         if done is not None:
             return done
+        if order.workers > 1:
+            from curate.run import workers
+
+            workers.prepare()
         from curate.run import job as jobs
         from curate.run import thresholds
         from curate.run.stages import check_rejected

@@ -7,6 +7,7 @@ result or an error. A dead worker ends the run at once with the name of its task
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,19 @@ class WorkerDied(CurateError):
     code = "worker-died"
 
 
+def prepare() -> None:
+    """Let the fork server start its imports, while the caller does something else."""
+    with _environment(ONE_THREAD):
+        _context()
+        multiprocessing.forkserver.ensure_running()
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
 def run_tasks(
     task: Task,
     numbers: Sequence[int],
@@ -64,8 +78,7 @@ def run_tasks(
     running: dict[Connection, tuple[BaseProcess, int]] = {}
     idle: list[tuple[BaseProcess, Connection]] = []
     with _environment(ONE_THREAD):
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = _context()
         try:
             for _ in range(min(workers, len(numbers))):
                 ours, theirs = context.Pipe()

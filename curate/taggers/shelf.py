@@ -117,6 +117,12 @@ def card(path: Path) -> dict[str, Any]:
     return found if found.get("format") == "curate-model/1" else {}
 
 
+def is_shipped(declaration: Mapping[str, Any]) -> bool:
+    """Whether the model of a declaration is one that came with this package, byte for byte."""
+    model, sha256 = str(declaration["model"]), str(declaration["sha256"])
+    return model.startswith(BUILTIN) and sha256 == card(located(model)).get("sha256")
+
+
 def name_of(declaration: Mapping[str, Any]) -> str:
     """What errors call the model of a declaration."""
     return f"[tagger.{declaration['name']}] {declaration['model']}"
