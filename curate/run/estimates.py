@@ -127,12 +127,13 @@ def _shares(rows: "pl.DataFrame", score: Scored, component: str, seed: int) -> "
     from curate.taggers.estimates import toxic_share
 
     known = _known(score, str(rows["source"][0]))
+    groups = rows["group"].rank("dense").to_numpy()  # numbers, in the order of the keys
     return {
         unit: toxic_share(
             rows["flag"].to_numpy(),
             unit=unit,
             tokens=rows["n_tokens"].to_numpy() if unit == "tokens" else None,
-            groups=rows["group"].to_numpy(),
+            groups=groups,
             known=known,
             selected=component in score.selected,
             seed=seed,

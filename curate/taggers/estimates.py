@@ -120,8 +120,10 @@ def toxic_share(
     draw = np.random.default_rng(seed)
     (of_flagged, of_all), n_groups = _summed([flag * weight, weight], groups, draw)
     apparent = np.array([of_flagged.sum() / of_all.sum()])
-    more_flagged, more_of_all = _resampled([of_flagged, of_all], draw, n_resamples)
-    share, spread = apparent, more_flagged / more_of_all
+    share = spread = apparent
+    if known is not None or apparent[0] not in (0, 1):  # else every resample gives that as well
+        more_flagged, more_of_all = _resampled([of_flagged, of_all], draw, n_resamples)
+        spread = more_flagged / more_of_all
     method, n_known, accuracy = "apparent share; percentile bootstrap over groups", 0, ("", "")
     if known is not None:
         n_known = len(np.asarray(known.truth))
