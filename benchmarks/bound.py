@@ -108,6 +108,7 @@ def main() -> None:
         "--tokenizer", type=Path, default=ROOT / "curate/models/demo-tokenizer.json"
     )
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
+    parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dumps", type=int, default=16, help="for the workers, each of that text")
     options = parser.parse_args()
@@ -116,7 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dump = folder / "0.json.gz"
-        n_bytes = write_c4(dump, options.shared, 1, limit)
+        n_bytes = write_c4(dump, options.shared, options.copies, limit)
         spent = bound(dump, tokenizer, folder)
         print(f"{n_bytes:,} bytes of text; CPU seconds of each native call alone")
         for call, cost in spent.items():

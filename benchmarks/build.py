@@ -1,7 +1,8 @@
 """
 Turn one C4 dump into mixes, and say how fast beside datatrove's blocks and the dolma toolkit.
 
-    python benchmarks/build.py --tokenizer tokenizer.json
+    python benchmarks/build.py --tokenizer tokenizer.json --repeat 2
+    python benchmarks/build.py --tokenizer tokenizer.json --copies 5 --skip-reference
     python benchmarks/build.py --megabytes 10 --skip dolma
 
 Two jobs, each by every tool, on the same input, with the same tokenizer, in the same run:
@@ -11,8 +12,8 @@ Two jobs, each by every tool, on the same input, with the same tokenizer, in the
 
 Figures are MB of text per core-second: bytes of the documents' text by CPU time of all processes,
 start of the interpreter included, one worker. `reference` has Hugging Face `tokenizers` on every
-side. With --scale N curate also takes N copies (lines shuffled), where starting up weighs less;
-the peers' rates hardly depend on size. `ratio` is how many times curate's rate is that of the row.
+side. With --copies N the dump is N times as long (lines shuffled, each copy other documents).
+`ratio` is how many times curate's rate is that of the row.
 The peers live in environments of their own under --peers, made at the first run.
 """
 
@@ -142,10 +143,10 @@ def main() -> None:
         "--tokenizer", type=Path, default=ROOT / "curate/models/demo-tokenizer.json"
     )
     parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
-    parser.add_argument("--scale", type=int, default=5, help="copies for curate's larger run")
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--peers", type=Path, default=ROOT / "build" / "peers")
     parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
+    parser.add_argument("--skip-reference", action="store_true", help="tokenizers' own engine")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each; the best counts")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -160,10 +161,6 @@ def main() -> None:
         dump = folder / "input" / "c4-train.00000-of-00001.json.gz"
         limit = None if options.megabytes is None else options.megabytes * 1_000_000
         n_bytes = write_c4(dump, options.shared, options.copies, limit)
-        if options.scale > 1:
-            large = folder / "large" / dump.name
-            large.parent.mkdir()
-            n_large = write_c4(large, options.shared, options.copies * options.scale)
         print(f"{n_bytes:,} bytes of text, {dump.stat().st_size:,} compressed; {tokenizer.name}")
         print(f"{'job':<8}{'tool':<22}{'CPU s':>8}{'wall s':>8}", end="")
         print(f"{'MB/core-s':>11}{'ratio':>8}")
@@ -181,9 +178,9 @@ def main() -> None:
         for job in ("tokens", "whole"):
             base = 0.0
 
-            def show(tool: str, cost: Cost, n: int = n_bytes, job: str = job) -> None:
+            def show(tool: str, cost: Cost, job: str = job) -> None:
                 nonlocal base
-                rate = n / 1e6 / cost.cpu_seconds
+                rate = n_bytes / 1e6 / cost.cpu_seconds
                 base = base or rate
                 print(
                     f"{job:<8}{tool:<22}{cost.cpu_seconds:>8.1f}{cost.wall_seconds:>8.1f}"
@@ -191,16 +188,13 @@ def main() -> None:
                     flush=True,
                 )
 
-            for reference in (False, True):
+            for reference in (False,) if options.skip_reference else (False, True):
                 cost = best(
                     lambda work, job=job, reference=reference: curate(
                         job, dump, tokenizer, work, reference=reference
                     )
                 )
                 show("curate, reference" if reference else "curate", cost)
-            if options.scale > 1:
-                cost = best(lambda work, job=job: curate(job, large, tokenizer, work))
-                show(f"curate, {options.scale} x the text", cost, n_large)
             if "datatrove" in pythons:
                 cost = best(
                     lambda work, job=job: datatrove(
