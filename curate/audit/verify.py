@@ -7,10 +7,11 @@ spans, sidecars derived again, the laws of mixing checked again, `retokenize` te
 Nothing is ever repaired.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from curate import manifest as manifests
-from curate.audit import digests, recount, structure
+from curate.audit import digests, exported, recount, structure
 from curate.audit.findings import Finding, Outcome, Progress, Report, capped, silent
 from curate.audit.opened import SPANS, Opened
 from curate.errors import IntegrityError, UsageError
@@ -25,6 +26,7 @@ def verify(
     retokenize: int | None = 0,
     seed: int = 0,
     record: Path | None = None,
+    exports: Sequence[Path] = (),
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -33,11 +35,10 @@ def verify(
 
     `subset` = (n, t) reads the n-th of t sets of files; `semantic` recounts;
     `retokenize` that many documents drawn with `seed` (None: all); `record` is a manifest that the
-    mix's must equal. UsageError if `folder` is no folder or the subset none; whatever is wrong
-    inside is a finding, never an exception.
+    mix's must equal, `exports` are folders made from it. UsageError if a folder is none or the
+    subset none; whatever is wrong inside is a finding, never an exception.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", hint="Name a mix folder, or mix@version.")
+    _check_folders(folder, exports)
     if not 1 <= subset[0] <= subset[1]:
         raise UsageError(f"no subset {subset[0]}/{subset[1]}", hint="Say n/t with 1 ≤ n ≤ t.")
     threads = threads or digests.n_threads()
@@ -50,7 +51,7 @@ def verify(
         _compare_record(folder, record, audit)
     # Whatever is going to be parsed is hashed first: damage must not look like a lie.
     parsed = [n for n in listing.files if n.endswith(".parquet") or n == "tokenizer.json"]
-    names = parsed if semantic or retokenize != 0 else []
+    names = parsed if semantic or retokenize != 0 or exports else []
     if read_data:
         names = digests.subset(listing.files, listing, *subset)
     damaged = _read(folder, mix, listing, names, threads, progress, audit)
@@ -63,6 +64,9 @@ def verify(
     else:
         vocabulary = "tokenizer.json" not in damaged
         audit.add(recount.check(mix, semantic, vocabulary, retokenize, seed, threads, progress))
+    if mix is not None:
+        for export in exports:
+            audit.add(exported.check(mix, export, spans=SPANS not in damaged))
     audit.not_checked.append("whether the sources hold what was read from them (--rebuild)")
     manifest = mix.manifest if mix else {}
     return Report(
@@ -74,6 +78,17 @@ def verify(
         whole=tuple(audit.whole),
         content_id=manifest.get("content_id", ""),
     )
+
+
+def _check_folders(folder: Path, exports: Sequence[Path]) -> None:
+    for path in (folder, *exports):
+        if not path.is_dir():
+            raise UsageError(f"{path} is not a folder", hint="Name a mix folder, or mix@version.")
+    if (folder / exported.RECORD).exists() and not (folder / manifests.FILE_NAME).exists():
+        raise UsageError(
+            f"{folder} is an export, not a mix",
+            hint=f"Name the mix it was made from: curate verify MIX --export {folder}",
+        )
 
 
 def _open(folder: Path, audit: Outcome) -> Opened | None:

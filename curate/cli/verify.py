@@ -43,6 +43,13 @@ from curate.errors import UsageError
     help="A committed manifest that the mix's must equal, byte for byte.",
 )
 @click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Check an export of the mix too: digests, and every value of side arrays. Repeatable.",
+)
+@click.option(
     "--rebuild",
     is_flag=True,
     help="Build the recipe again in a temporary folder: is it the same content?",
@@ -75,6 +82,7 @@ def command(
     retag: int | None,
     seed: int,
     record: Path | None,
+    exports: tuple[Path, ...],
     rebuild: bool,
     recipe: Path | None,
     store: Path | None,
@@ -104,6 +112,7 @@ def command(
         retokenize=_count(retokenize),
         seed=seed,
         record=record,
+        exports=exports,
         progress=lambda what, total: console.bar(what, total, "B"),
     )
     if retag is not None:
