@@ -1,13 +1,14 @@
 """
 Turn a C4 dump into the least that a build of it can take: each native call alone, nothing between.
 
-    python benchmarks/bound.py --tokenizer tokenizer.json --megabytes 40
+    python benchmarks/bound.py --tokenizer tokenizer.json --copies 10
 
 The bound is the sum of: decompress, parse JSON, take the digests that the formats ask for, compress
 documents, read them, (whole job) make words and ask fastText, encode, write ids and take their
 sha256, twice: to the pool and to the shards. CPU seconds of one thread, each call's inputs ready in
-memory, models loaded before. Then what `--workers` bring, in clock time, each with a core: alone, a
-worker would use a part of the second core as well, to write while it reads.
+memory, models loaded before. Then what `--workers` bring to the same text in `--dumps` files, by the
+clock, each with a core: alone, a worker would use some of the second core too, to write while it
+reads.
 """
 
 import os
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,19 @@ def built(
     return run([sys.executable, *map(str, line)], n_cores=n_cores)
 
 
+def divided(dump: Path, n_dumps: int, folder: Path) -> str:
+    """Deal the lines of a dump out to several; returns the pattern that names them."""
+    folder.mkdir()
+    with ExitStack() as stack:
+        lines = stack.enter_context(igzip.open(dump))
+        parts = [
+            stack.enter_context(igzip.open(folder / f"{n}.json.gz", "wb")) for n in range(n_dumps)
+        ]
+        for number, line in enumerate(lines):
+            parts[number % n_dumps].write(line)
+    return str(folder / "*.json.gz")
+
+
 def main() -> None:
     """Measure, print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -110,7 +125,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--dumps", type=int, default=16, help="for the workers, each of that text")
+    parser.add_argument("--dumps", type=int, default=16, help="for the workers")
     options = parser.parse_args()
     tokenizer = options.tokenizer.resolve()
     limit = None if options.megabytes is None else options.megabytes * 1_000_000
@@ -137,13 +152,9 @@ def main() -> None:
                 f"{job:<8}{least:>8.2f}{after:>8.2f}{least / after:>12.0%}   "
                 f"{(after - before) / after:.0%}"
             )
-        for number in range(1, options.dumps):
-            shutil.copy(dump, folder / f"{number}.json.gz")
-            with open(folder / f"{number}.json.gz", "ab") as file:  # a member of its own: one more
-                file.write(igzip.compress(b'{"text":"%d"}\n' % number))
+        dumps = divided(dump, options.dumps, folder / "dumps")
         print(f"\n{options.dumps} dumps, whole job{'clock s':>10}")
         clock = []
-        dumps = str(folder / "*.json.gz")
         for workers, n_cores in ((1, options.workers), (1, 1), (options.workers, options.workers)):
             work = folder / "work"
             work.mkdir()
