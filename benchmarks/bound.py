@@ -6,8 +6,8 @@ Turn a C4 dump into the least that a build of it can take: each native call alon
 The bound is the sum of: decompress, parse JSON, take the digests that the formats ask for, compress
 documents, read them, (whole job) make words and ask fastText, encode, write ids and take their
 sha256, twice: to the pool and to the shards. CPU seconds of one thread, each call's inputs ready in
-memory, models loaded before. Then what `--workers` bring to the same text in `--dumps` files, by the
-clock, each with a core: alone, a worker would use some of the second core too, to write while it
+memory, models loaded before. Then what `--workers` bring to the same text in `--dumps` files, by
+the clock, each with a core: alone, a worker would use some of the second core too, to write while it
 reads.
 """
 
