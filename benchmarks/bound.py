@@ -7,7 +7,7 @@ The bound is the sum of: decompress, parse JSON, take the digests that the forma
 documents, read them, (whole job) make words and ask fastText, encode, write ids and take their
 sha256, twice: to the pool and to the shards. CPU seconds of one thread, each call's inputs ready in
 memory, models loaded before. Then what `--workers` bring to the same text in `--dumps` files, by
-the clock, each with a core: alone, a worker would use some of the second core too, to write while it
+the clock, each with a core: alone, a worker would use some of the other core too, to write while it
 reads.
 """
 
