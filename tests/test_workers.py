@@ -5,10 +5,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from curate.errors import InputError
+from curate.lock import Input
+from curate.run import build, workers
 from curate.run.workers import WorkerDied, run_tasks
 
 Progress = Callable[[int], None]
@@ -126,3 +129,19 @@ def _children_running_tests() -> list[str]:
         if int(fields[1]) == os.getpid() and b"spawn_main" in command:
             found.append(entry.parent.name)
     return found
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "kind", "expected"),
+    [
+        (build.SMALL // 2 - 1, "fasttext", 1),
+        (build.SMALL // 2, "fasttext", workers.available()),
+        (10, "detoxify", workers.available()),
+    ],
+)
+def test_who_names_no_number_gets_what_pays(n_bytes: int, kind: str, expected: int) -> None:
+    """A few MB are done by one process, unless a slow model reads them."""
+    inputs = [Input("web", f"{k}.json.gz", f"{k}" * 64, n_bytes) for k in range(2)]
+    job = SimpleNamespace(taggers={"t": {"kind": kind}}, lock=SimpleNamespace(inputs=inputs))
+
+    assert expected == build._n_workers(job)

@@ -1,6 +1,5 @@
 """Turn `curate build RECIPE` into finished mixes, with one progress bar per stage."""
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
@@ -11,11 +10,6 @@ import click
 
 from curate.cli import console
 from curate.cli.options import json_option, out_option, recipe_argument, store_option
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @click.command()
@@ -29,7 +23,11 @@ def available_cores() -> int:
     show_default=True,
     help="Folder of committed manifests: copied there if absent, compared if present.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Worker processes.  [default: one per core, where there is work for more than one]",
+)
 @click.option(
     "--until",
     type=click.Choice(["read", "tag", "tokenize", "plan", "write"]),
@@ -82,7 +80,7 @@ def command(
         store=Store(store),
         out=out,
         record=record,
-        workers=workers or available_cores(),
+        workers=workers or 0,
         until=until,
         max_rejected=share(max_rejected, "--max-rejected"),
         locked=locked,

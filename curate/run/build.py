@@ -9,17 +9,20 @@ their place and renamed when their manifest, written last, is there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from curate import files, lock, recipe
 from curate.fingerprint import digest, fingerprint
-from curate.run import events, removals
+from curate.run import events, removals, workers
 from curate.run.order import Order, manifest_id, mix_names
 from curate.store import Store, read_receipt, write_receipt
 
 STAGES = ("read", "tag", "tokenize", "plan", "write")
+
+SMALL = 4 << 20
+"""Bytes of inputs: less is done by one process before another has started."""
 
 
 @dataclass
@@ -44,15 +47,14 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
         done = finished(order)
         if done is not None:
             return done
-        if order.workers > 1:
-            from curate.run import workers
-
-            workers.prepare()
         from curate.run import job as jobs
         from curate.run import thresholds
         from curate.run.stages import check_rejected
 
         job = jobs.open_job(order.recipe, store=order.store, locked=order.locked)
+        order = replace(order, workers=order.workers or _n_workers(job))
+        if order.workers > 1:
+            workers.prepare()
         built = Built(reached=order.until)
         for stage in STAGES[: STAGES.index(order.until) + 1]:
             if stage in ("read", "tag", "tokenize"):
@@ -70,6 +72,13 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
                 built.mixes, built.ids = write_mixes(job, order, plan_of(job, listen), listen)
                 write_receipt(_builds(order), _line(order), {"mixes": built.ids})
         return built
+
+
+def _n_workers(job: Any) -> int:
+    """One per core; one in all for what takes less time than starting others."""
+    slow = any(told["kind"] == "detoxify" for told in job.taggers.values())
+    n_bytes = sum(item.n_bytes for item in job.lock.inputs)
+    return workers.available() if slow or n_bytes >= SMALL else 1
 
 
 def finished(order: Order) -> Built | None:

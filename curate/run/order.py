@@ -20,7 +20,7 @@ class Order:
     store: Store
     out: Path = Path("mixes")
     record: Path = Path("manifests")
-    workers: int = 1
+    workers: int = 1  # 0: one per core, where there is work for more than one
     until: str = "write"
     locked: bool = False
     wait: bool = True

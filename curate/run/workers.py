@@ -42,6 +42,11 @@ class WorkerDied(CurateError):
     code = "worker-died"
 
 
+def available() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def prepare() -> None:
     """Let the fork server start its imports, while the caller does something else."""
     with _environment(ONE_THREAD):
