@@ -206,7 +206,22 @@ def test_text_is_what_the_ids_decode_to(mix: Mix, tmp_path: Path) -> None:
     assert len(mix.shards) == len(paths)
 
 
-@pytest.mark.parametrize("to", [to for to in exports.WRITERS if to not in ("arrayrecord", "sides")])
+def test_the_tokenizer_is_a_folder(mix: Mix, tmp_path: Path) -> None:
+    """tokenizer.json as it is, and beside it what AutoTokenizer asks for: a class, EOS."""
+    record = exports.export(mix, "tokenizer", tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "tokenizer_config.json").read_bytes())
+
+    assert (0, 0) == (record["n_tokens"], record["n_dropped"])
+    assert mix.content["tokenizer"]["sha256"] == files.sha256_of(tmp_path / "out/tokenizer.json")
+    assert mix.content["tokenizer"]["eos"]["token"] == told["eos_token"]
+    assert "PreTrainedTokenizerFast" == told["tokenizer_class"]
+    assert "bos_token" not in told
+
+
+WITH_TOKENS = [to for to in exports.WRITERS if to not in ("arrayrecord", "sides", "tokenizer")]
+
+
+@pytest.mark.parametrize("to", WITH_TOKENS)
 def test_an_export_carries_digests_forward(mix: Mix, tmp_path: Path, to: str) -> None:
     """curate-export.json names the mix it is of and every file with its digest."""
     record = exports.export(mix, to, tmp_path / "out", window=64)

@@ -1,6 +1,7 @@
 """Configurations name every shard and exact counts; what a download lost comes back."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from curate import files
 from curate.cli import use as command
 from curate.errors import IntegrityError, UsageError
 from curate.mix import Mix
-from curate.shards import trainers
+from curate.shards import exports, trainers
 from curate.shards.mend import mend
 from tests import shards_world, tiny_mix
 
@@ -76,10 +77,14 @@ def test_nanotron_gets_a_folder_for_each_component(tmp_path: Path) -> None:
     mix = make(tmp_path, layout="by-source")
     text = trainers.configuration(mix, "nanotron", sequence=32, batch=2, links=tmp_path / "links")
     told = yaml.safe_load(text)["data_stages"][0]["data"]["dataset"]
+    assert yaml.safe_load(text)["tokenizer"]["tokenizer_name_or_path"] == told["tokenizer_name"]
     found: dict[str, int] = {}
     for folder in told["dataset_folder"]:
         held = sorted(Path(folder).glob("*.ds"))
         assert len(held) == len(list(Path(folder).glob("*.ds.index")))
+        # nanotron asserts that each of its metadata names the tokenizer of its configuration
+        lines = {p.read_text().split("\n")[0] for p in Path(folder).glob("*.metadata")}
+        assert {f"{told['tokenizer_name']}|{told['token_size_in_bytes']}"} == lines
         found[Path(folder).name] = sum(len(np.fromfile(path, "<u2")) for path in held)
 
     assert {c["name"]: c["n_tokens"] for c in mix.content["components"]} == found
@@ -88,10 +93,76 @@ def test_nanotron_gets_a_folder_for_each_component(tmp_path: Path) -> None:
     assert text == again
 
 
-def test_nanotron_of_a_by_source_mix_needs_a_place_for_links(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ["interleaved", "by-source"])
+def test_nanotron_needs_a_place_for_links(tmp_path: Path, layout: str) -> None:
     """Nothing is written where nobody said."""
     with pytest.raises(UsageError, match="under other names"):
-        trainers.configuration(make(tmp_path, layout="by-source"), "nanotron", sequence=32, batch=2)
+        trainers.configuration(make(tmp_path, layout=layout), "nanotron", sequence=32, batch=2)
+
+
+def test_nanotron_gets_no_shard_of_another_mix(tmp_path: Path) -> None:
+    """It reads whatever lies in a folder, so that a folder which was used before is refused."""
+    links = tmp_path / "links" / "tiny"
+    links.mkdir(parents=True)
+    (links / "00000-00000000.ds").symlink_to("/nowhere")
+
+    with pytest.raises(UsageError, match="has links to shards of another mix"):
+        trainers.configuration(
+            make(tmp_path), "nanotron", sequence=32, batch=2, links=tmp_path / "links"
+        )
+
+
+@pytest.mark.parametrize(
+    ("sequence", "batch", "hint"), [(32, 10_000, "--batch-size "), (9_999, 1, "--sequence-length")]
+)
+def test_a_configuration_without_a_step_is_an_error(
+    tmp_path: Path, sequence: int, batch: int, hint: str
+) -> None:
+    """Whoever pasted 0 steps would learn of it from the trainer."""
+    mix = make(tmp_path)
+    for trainer in ("olmo-core", "megatron", "nanotron", "nanogpt", "litgpt", "mosaicml", "llmc"):
+        with pytest.raises(UsageError, match="has no step") as caught:
+            trainers.configuration(mix, trainer, sequence=sequence, batch=batch, links=tmp_path)
+        assert hint in caught.value.hint
+
+
+def test_an_export_that_is_another_is_not_named(tmp_path: Path) -> None:
+    """Of another window, of another mix, or of another layout."""
+    mix, other = make(tmp_path / "a"), make(tmp_path / "b", dtype="uint32")
+    export = tmp_path / "made"
+    exports.export(mix, "mds", export, window=32)
+    asked = {"sequence": 32, "batch": 2, "export": export}
+
+    assert str(export) in trainers.configuration(mix, "mosaicml", **asked)
+    for wrong, trainer, more in (
+        (mix, "mosaicml", {"sequence": 64}),
+        (other, "mosaicml", {}),
+        (mix, "litgpt", {}),
+        (mix, "olmo-core", {}),
+    ):
+        with pytest.raises(IntegrityError, match="is not the export"):
+            trainers.configuration(wrong, trainer, **{**asked, **more})
+    with pytest.raises(UsageError, match="megatron reads the mix as it is"):
+        trainers.configuration(mix, "megatron", **asked)
+
+
+def test_the_way_to_an_export_is_a_line_to_type(tmp_path: Path) -> None:
+    """Into the folder that the configuration reads, whatever characters its name has."""
+    text = trainers.configuration(
+        make(tmp_path / "a b"), "trl", sequence=32, batch=2, export=Path("my export")
+    )
+    [line] = [line for line in text.splitlines() if line.startswith("# first: ")]
+
+    assert ["--to", "parquet", "--out", "my export"] == shlex.split(line)[-4:]
+    assert str(tmp_path / "a b" / "mixes" / "tiny" / "1.0.0") in shlex.split(line)
+
+
+def test_a_mix_without_tokens_is_for_no_trainer(tmp_path: Path) -> None:
+    """There is no shard that one could name."""
+    mix = Mix.open(tiny_mix.write(tmp_path / "mix", name="tiny", documents=[]))
+    for trainer in trainers.TRAINERS:
+        with pytest.raises(UsageError, match="has no tokens"):
+            trainers.configuration(mix, trainer, sequence=32, batch=2)
 
 
 def test_nanogpt_reads_one_file(tmp_path: Path) -> None:
@@ -112,7 +183,10 @@ def test_yaml_configurations_are_yaml(tmp_path: Path) -> None:
     mix = make(tmp_path)
     for trainer in ("gpt-neox", "nanotron", "mosaicml", "lingua", "levanter", "torchtune"):
         assert isinstance(
-            yaml.safe_load(trainers.configuration(mix, trainer, sequence=32, batch=2)), dict
+            yaml.safe_load(
+                trainers.configuration(mix, trainer, sequence=32, batch=2, links=tmp_path / "links")
+            ),
+            dict,
         )
 
 
@@ -178,9 +252,12 @@ def test_the_command_mends_and_prints(tmp_path: Path) -> None:
     mix = make(tmp_path)
     lose(mix, ("bin",))
     arguments = ["tiny@1.0.0", "--out", str(tmp_path / "mixes"), "--trainer", "megatron"]
+    arguments += ["--batch-size", "2"]
     done = CliRunner().invoke(command.command, [*arguments, "--sequence-length", "32"])
     told: dict[str, Any] = json.loads(
-        CliRunner().invoke(command.command, [*arguments, "--json"]).stdout
+        CliRunner()
+        .invoke(command.command, [*arguments, "--sequence-length", "32", "--json"])
+        .stdout
     )
 
     assert 0 == done.exit_code, done.output

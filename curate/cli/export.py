@@ -17,6 +17,7 @@ LAYOUTS = (
     "llmc",
     "text",
     "sides",
+    "tokenizer",
 )
 
 
@@ -69,6 +70,8 @@ def command(
     MANIFEST is a mix folder, its manifest.json, or mix@version. Each shard is hashed as it is read;
     curate-export.json, written last, carries the digests of the mix and of every file made from it.
     Trainers that read a shard as it is need no export: see `curate use`.
+
+    The tokenizer is a folder that transformers' AutoTokenizer opens, with no tokens in it.
 
     Side arrays have a value for each token of each shard: a loss mask, a bucket or the score of a
     tag. Exit code 3 if --check finds a byte that is not what the mix gives.

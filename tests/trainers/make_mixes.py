@@ -197,6 +197,14 @@ def seal(out: Path, name: str, content: dict[str, Any]) -> None:
     (out / "manifest.json").write_bytes(data)
 
 
+def export_of(trainer: str, folder: Path, preset: Preset) -> Path | None:
+    """Where `main` put what this trainer reads beside the mix."""
+    if trainer in trainers.READ_AN_EXPORT:
+        return folder / trainers.READ_AN_EXPORT[trainer][0]
+    masked = trainer == "olmo-core" and preset.layout == "interleaved"
+    return folder / "sides" if masked else None
+
+
 def main(out: Path) -> None:
     """Every preset: mix, exports, configurations."""
     for preset in PRESETS:
@@ -212,7 +220,6 @@ def main(out: Path) -> None:
                     window=SEQUENCE,
                     side=["mask:toxicity<0.5", "score:toxicity"],
                 )
-        masks = "sides" if preset.layout == "interleaved" else "none"
         for trainer in trainers.TRAINERS:
             if trainer == "nanogpt" and preset.dtype != "uint16":
                 continue
@@ -221,7 +228,7 @@ def main(out: Path) -> None:
                 trainer,
                 sequence=SEQUENCE,
                 batch=BATCH,
-                export=folder / trainers.READ_AN_EXPORT.get(trainer, (masks,))[0],
+                export=export_of(trainer, folder, preset),
                 links=folder / "links" / trainer,
             )
             (folder / f"{trainer}.txt").write_text(told)

@@ -1,4 +1,4 @@
-"""The MDS export in MosaicML streaming, which has an environment of its own."""
+"""MDS in MosaicML streaming, whose environment is its own; its transformers open tokenizers."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -26,6 +26,19 @@ class Absent(ModuleType):
 for module in ("torchvision", "torchvision.datasets", "torchvision.transforms.functional"):
     sys.modules[module] = Absent(module)
 sys.modules["torchvision.transforms"] = Absent("torchvision.transforms")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_transformers_opens_the_tokenizer(name: str) -> None:
+    """The folder that configurations name, as Megatron, nanotron, litgpt and levanter open it."""
+    from transformers import AutoTokenizer
+
+    truth = Truth(name)
+    tokenizer = AutoTokenizer.from_pretrained(str(truth.folder / "tokenizer"))
+
+    assert truth.preset["eos"] == tokenizer.eos_token_id
+    assert truth.preset["bos"] == tokenizer.bos_token_id
+    assert truth.preset["n_vocab"] == len(tokenizer)
 
 
 @pytest.mark.parametrize("name", NAMES)

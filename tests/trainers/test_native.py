@@ -264,7 +264,7 @@ def test_nanotron_is_told_folders_its_reader_can_read(name: str) -> None:
         [metadata, *_] = sorted(Path(folder).glob("*.ds.metadata"))
         tokenizer, width = metadata.read_text().split("\n")[0].split("|")
         assert int(width) == data["token_size_in_bytes"]
-        assert tokenizer == "../tokenizer.json"
+        assert tokenizer == data["tokenizer_name"] == told["tokenizer"]["tokenizer_name_or_path"]
     assert len(truth.windows(SEQUENCE + 1)) == total
     assert total // BATCH == told["tokens"]["train_steps"]
 

@@ -10,6 +10,7 @@ Turn a finished mix into the layout of a trainer that cannot read a shard as it 
     llmc         llm.c, modded-nanogpt                shards, uint16 only
     text         torchtitan, lingua, levanter, …      documents, decoded
     sides        OLMo-core's label masks, rewards     a value for each token
+    tokenizer    transformers' AutoTokenizer          no tokens
 
 Nothing is tokenized again. Every shard is hashed while it is read; `curate-export.json`, written
 last, carries the digests of the mix and of every file made from it.
@@ -39,6 +40,7 @@ WRITERS: dict[str, Callable[[Source, Folder], None]] = {
     "llmc": arrays.write_llmc,
     "text": documents.write_text,
     "sides": sides.write_sides,
+    "tokenizer": documents.write_tokenizer,
 }
 """Name of a layout → what writes it."""
 
@@ -90,7 +92,7 @@ def export(
     record = {
         **declared,
         "n_tokens": source.n_exported,
-        "n_dropped": mix.n_tokens - source.n_exported,
+        "n_dropped": source.n_dropped,
         "files": folder.files(),
     }
     files.write_bytes(staging / RECORD, canonical(record))

@@ -62,6 +62,7 @@ def write_mds(source: Source, folder: Folder) -> None:
             }
             shards.append({**config, "raw_data": raw, "samples": n, "zip_data": None})
             source.delivered(n * window)
+        source.n_dropped += len(shard.ids) - n_windows * window
     _refuse_none(shards, window)
     index = json.dumps({"shards": shards, "version": 2}, sort_keys=True).encode()
     folder.put("index.json", [index])

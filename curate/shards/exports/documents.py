@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curate.fingerprint import canonical
 from curate.shards.exports.folder import Folder, OpenedShard, Source
 
 if TYPE_CHECKING:
@@ -73,6 +74,24 @@ def _tables(source: Source) -> "Iterator[tuple[str, pl.DataFrame, int]]":
             )
             table = known[a:b].with_columns(lists["input_ids"])
             yield f"{shard.number:05d}-{number:03d}", table, len(ids)
+
+
+def write_tokenizer(source: Source, folder: Folder) -> None:
+    """
+    The mix's tokenizer.json and the tokenizer_config.json that AutoTokenizer wants beside it.
+
+    It says which class opens the file and which tokens are EOS and BOS (transformers'
+    PreTrainedTokenizerFast).
+    """
+    tokenizer = source.mix.tokenizer()
+    told = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "eos_token": tokenizer.eos_token,
+        **({} if tokenizer.bos_token is None else {"bos_token": tokenizer.bos_token}),
+    }
+    folder.put("tokenizer.json", [tokenizer.json])
+    folder.put("tokenizer_config.json", [canonical(told)])
 
 
 def write_text(source: Source, folder: Folder) -> None:

@@ -30,7 +30,7 @@ class OpenedShard:
 
 
 class Source:
-    """A mix to be exported; `n_exported` counts the tokens that a writer delivered."""
+    """A mix to be exported; counts the tokens that a writer delivered, and those it dropped."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Source:
         self.window = window
         self.sides = sides
         self.n_exported = 0
+        self.n_dropped = 0  # of tails
         self._progress = progress
 
     def shards(self) -> Iterator[OpenedShard]:

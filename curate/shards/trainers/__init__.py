@@ -60,6 +60,14 @@ def configuration(
     to shards where it wants them under other names. Raises UsageError for an unknown trainer.
     """
     view = View(mix, sequence, batch, export, links)
+    if export is not None and trainer in READ_AS_IT_IS and trainer != "olmo-core":
+        raise UsageError(
+            f"{trainer} reads the mix as it is",
+            details=["an export is of use to it only as label masks, which it does not take"],
+            hint="Leave out --export.",
+        )
+    if not mix.shards:
+        raise UsageError(f"{mix.title} has no tokens: there is nothing to read")
     if trainer in READ_AS_IT_IS:
         return READ_AS_IT_IS[trainer](view)
     if trainer in READ_AN_EXPORT:

@@ -1,12 +1,9 @@
 """Turn a mix into the configuration of trainers that read an export of it."""
 
 import json
+import shlex
 
 from curate.shards.trainers.view import View
-
-
-def _here(view: View, to: str) -> str:
-    return json.dumps(str(view.exported(to)))
 
 
 def litgpt(view: View) -> str:
@@ -15,28 +12,30 @@ def litgpt(view: View) -> str:
     windows = view.n_windows(window)
     return f"""{view.head(window)}
 {view.how_to_export("litdata")}
+{view.how_to_export("tokenizer")}
 litgpt pretrain MODEL \\
-  --tokenizer_dir {view.tokenizer.parent} \\
+  --tokenizer_dir {shlex.quote(str(view.tokenizer_folder))} \\
   --data LitData \\
-  --data.data_path {view.exported("litdata")} \\
+  --data.data_path {shlex.quote(str(view.exported("litdata")))} \\
   --train.max_seq_length {view.sequence} \\
   --train.global_batch_size {view.batch} \\
-  --train.max_tokens {view.steps(windows) * view.batch * view.sequence}
+  --train.max_tokens {view.max_steps(windows) * view.batch * view.sequence}
 """
 
 
 def mosaicml(view: View) -> str:
     """A `train_loader` for LLM-Foundry; the window is baked into the export."""
     windows = view.n_windows(view.sequence)
+    here = json.dumps(str(view.exported("mds", window=view.sequence)))
     return f"""{view.head(view.sequence)}
 {view.how_to_export("mds", f" --window {view.sequence}")}
 max_seq_len: {view.sequence}
-max_duration: {view.steps(windows)}ba
+max_duration: {view.max_steps(windows)}ba
 global_train_batch_size: {view.batch}
 train_loader:
   name: text
   dataset:
-    local: {_here(view, "mds")}
+    local: {here}
     split: null
     shuffle: true
     shuffle_seed: {view.mix.content["seed"]}
@@ -56,7 +55,7 @@ def llmc(view: View) -> str:
   -i "{view.exported("llmc")}/train_*.bin" \\
   -t {view.sequence} \\
   -d {view.batch * view.sequence} \\
-  -x {view.steps(windows)}
+  -x {view.max_steps(windows)}
 """
 
 
@@ -66,7 +65,7 @@ def modded_nanogpt(view: View) -> str:
     return f"""{view.head(view.sequence)}
 {view.how_to_export("llmc")}
 train_files = "{view.exported("llmc")}/train_*.bin"
-num_iterations = {view.steps(windows)}
+num_iterations = {view.max_steps(windows)}
 vocab_size = {view.n_vocab}
 """
 
@@ -133,7 +132,8 @@ def torchtitan(view: View) -> str:
             '    sample_processor=lambda sample: sample["text"],',
             ")",
             f"# --training.dataset {view.mix.manifest['name']} --training.seq_len {view.sequence}",
-            f"# --model.hf_assets_path {view.tokenizer.parent}",
+            view.how_to_export("tokenizer"),
+            f"# --model.hf_assets_path {shlex.quote(str(view.tokenizer_folder))}",
         ],
     )
 
@@ -159,10 +159,11 @@ def levanter(view: View) -> str:
     return _text(
         view,
         [
+            view.how_to_export("tokenizer"),
             "data:",
             "  train_urls:",
             f"    - {json.dumps(str(view.exported('text')) + '/*.jsonl')}",
-            f"  tokenizer: {json.dumps(str(view.tokenizer.parent))}",
+            f"  tokenizer: {json.dumps(str(view.tokenizer_folder))}",
         ],
     )
 

@@ -6,9 +6,12 @@ libraries by `make test-trainers`.
 """
 
 import json
+import shlex
 from pathlib import Path
 
+from curate import files
 from curate.errors import UsageError
+from curate.shards import sidecars
 from curate.shards.trainers.view import Source, View
 
 
@@ -35,7 +38,7 @@ tokenizer = TokenizerConfig(
     identifier={json.dumps(str(view.tokenizer))},
 )
 """
-    masks = [] if view.export is None else sorted(view.export.resolve().glob("*.mask"))
+    masks = view.masks()
     if masks and view.by_source:
         raise UsageError(
             "OLMo-core takes no label masks where it mixes sources itself",
@@ -48,7 +51,7 @@ tokenizer = TokenizerConfig(
     generate_doc_lengths=True,  # attention within documents
     work_dir="work/olmo-core",
 """
-    steps = view.steps(view.n_windows(view.sequence))
+    steps = view.max_steps(view.n_windows(view.sequence))
     tail = f"""data_loader = NumpyDataLoaderConfig(
     global_batch_size={view.batch * view.sequence},  # tokens
     seed={view.mix.content["seed"]},
@@ -98,19 +101,22 @@ def megatron(view: View) -> str:
         else "without weights each shard is read once"
     )
     shards = _with_a_window(view)
-    paths = [f"{size} {stem}" if view.by_source else str(stem) for stem, size in shards]
+    paths = [shlex.quote(str(stem)) for stem, _ in shards]
+    if view.by_source:
+        paths = [f"{size} {path}" for path, (_, size) in zip(paths, shards, strict=True)]
     return "\n".join(
         [
             view.head(view.sequence, less=1),
             f"# {note}; pad must be an id that no document has",
+            view.how_to_export("tokenizer"),
             "--data-path \\",
             *(f"  {path} \\" for path in paths),
             "--split 1,0,0 \\",
             "--tokenizer-type HuggingFaceTokenizer \\",
-            f"--tokenizer-model {view.tokenizer.parent} \\",
+            f"--tokenizer-model {shlex.quote(str(view.tokenizer_folder))} \\",
             f"--seq-length {view.sequence} \\",
             f"--global-batch-size {view.batch} \\",
-            f"--train-iters {view.steps(windows)} \\",
+            f"--train-iters {view.max_steps(windows)} \\",
             "--reset-position-ids --reset-attention-mask --eod-mask-loss",
             "",
         ]
@@ -137,7 +143,7 @@ def gpt_neox(view: View) -> str:
         "tokenizer_type": "HFTokenizer",
         "vocab_file": str(view.tokenizer),
         "seq_length": view.sequence,
-        "train_iters": view.steps(view.n_windows(view.sequence, less=1)),
+        "train_iters": view.max_steps(view.n_windows(view.sequence, less=1)),
     }
     lines = [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
     return "\n".join([view.head(view.sequence, less=1), *lines, ""])
@@ -146,21 +152,18 @@ def gpt_neox(view: View) -> str:
 def nanotron(view: View) -> str:
     """A `data_stages` block for nanotron: windows of sequence + 1, positions restart in each."""
     window = view.sequence + 1
-    if view.by_source:
-        folders = []
-        for source in view.sources:
-            for stem in source.stems:
-                for suffix in (".ds", ".ds.index", ".ds.metadata"):
-                    target = stem.with_name(stem.name + suffix)
-                    view.link(target, f"{source.name}/{target.name}")
-            if view.links is not None:
-                folders.append(view.links.resolve() / source.name)
-    else:
-        folders = [view.mix.folder.resolve() / "shards"]
     total = view.n_windows(window)
-    weights = ", ".join(f"{source.n_windows(window) / max(1, total)!r}" for source in view.sources)
-    named = "".join(f"        - {json.dumps(str(folder))}\n" for folder in folders)
+    steps = view.max_steps(total)
+    sources = [source for source in view.sources if source.n_windows(window)]
+    weights = ", ".join(f"{source.n_windows(window) / total!r}" for source in sources)
+    tokenizer = json.dumps(str(view.tokenizer_folder))
+    named = "".join(
+        f"        - {json.dumps(str(_nanotron_folder(view, source)))}\n" for source in sources
+    )
     return f"""{view.head(window)}
+{view.how_to_export("tokenizer")}
+tokenizer:
+  tokenizer_name_or_path: {tokenizer}
 data_stages:
   - name: stable
     start_training_step: 1
@@ -169,15 +172,42 @@ data_stages:
         dataset_folder:
 {named}        dataset_weights: [{weights}]
         token_size_in_bytes: {view.mix.dtype.itemsize}
-        tokenizer_name: {json.dumps(str(view.tokenizer.parent))}
+        tokenizer_name: {tokenizer}
         vocab_size: {view.n_vocab}
         return_positions: true
       num_loading_workers: 1
       seed: {view.mix.content["seed"]}
 tokens:
   sequence_length: {view.sequence}
-  train_steps: {view.steps(total)}
+  train_steps: {steps}
 """
+
+
+def _nanotron_folder(view: View, source: Source) -> Path:
+    """
+    A folder of links to a source's shards, with metadata that name the tokenizer of the config.
+
+    nanotron's NanosetDatasetsArgs asserts that they are the same text; a mix, which may be moved,
+    cannot hold it.
+    """
+    if view.links is not None:
+        ours = {f"{stem.name}.ds" for stem in source.stems}
+        there = {path.name for path in (view.links / source.name).glob("*.ds")}
+        if there - ours:  # it reads every one
+            raise UsageError(
+                f"{view.links / source.name} has links to shards of another mix",
+                hint="Name another --links.",
+            )
+    folder = Path()
+    for stem, n_tokens in zip(source.stems, source.sizes, strict=True):
+        for suffix in (".ds", ".ds.index"):
+            target = stem.with_name(stem.name + suffix)
+            folder = view.link(target, f"{source.name}/{target.name}").parent
+        told = sidecars.datatrove_metadata(
+            str(view.tokenizer_folder), view.mix.dtype.name, n_tokens
+        )
+        files.write_bytes(folder / f"{stem.name}.ds.metadata", told)
+    return folder
 
 
 def datatrove(view: View) -> str:
@@ -204,6 +234,7 @@ def nanogpt(view: View) -> str:
             details=[f"this mix has ids of {view.mix.dtype.name}"],
             hint="Build it with a tokenizer of at most 65,536 ids.",
         )
+    steps = view.max_steps(view.n_windows(view.sequence))
     if len(view.stems) == 1:
         stem = view.stems[0]
         made = f"# linked: {view.link(stem.with_name(stem.name + '.bin'), 'train.bin')}"
@@ -217,6 +248,6 @@ def nanogpt(view: View) -> str:
 # config/train.py
 block_size = {view.sequence}
 batch_size = {view.batch}
-max_iters = {view.steps(view.n_windows(view.sequence))}  # crops are random: as many as one epoch
+max_iters = {steps}  # crops are random: as many as one epoch
 # model: vocab_size = {view.n_vocab}
 """

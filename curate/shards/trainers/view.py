@@ -1,14 +1,16 @@
 """Turn a mix into the numbers and paths that configurations are made of."""
 
 import os
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from curate import files
-from curate.errors import UsageError
+from curate.errors import IntegrityError, UsageError
 from curate.mix import Mix
+from curate.shards.exports import read_record
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class View:
         """The mix's own tokenizer.json."""
         return self.mix.folder.resolve() / "tokenizer.json"
 
+    @property
+    def tokenizer_folder(self) -> Path:
+        """The export with which transformers' AutoTokenizer opens it; a file is not enough."""
+        return self._checked(self._default("tokenizer"), "tokenizer")
+
     def n_windows(self, length: int, *, less: int = 0) -> int:
         """Whole windows of `length` tokens, each within a shard."""
         return sum(source.n_windows(length, less=less) for source in self.sources)
@@ -111,15 +118,65 @@ class View:
         """Steps before a window comes a second time."""
         return n_windows // self.batch
 
-    def exported(self, to: str) -> Path:
-        """The folder of the export; made already or not."""
-        manifest = self.mix.manifest
-        folder = self.export or Path("exports") / manifest["name"] / manifest["version"] / to
-        return folder.resolve()
+    def max_steps(self, n_windows: int) -> int:
+        """`steps` to train for; UsageError where there is not one."""
+        if n_windows >= self.batch:
+            return self.steps(n_windows)
+        raise UsageError(
+            f"{self.mix.title} has no step: {n_windows:,} windows, a step takes {self.batch:,}",
+            details=[f"{self.mix.n_tokens:,} tokens, windows of {self.sequence:,}"],
+            hint=f"--batch-size {n_windows}" if n_windows else "Give a smaller --sequence-length.",
+        )
+
+    def exported(self, to: str, **options: int) -> Path:
+        """
+        The folder of the export; made already or not.
+
+        Raises IntegrityError if what is there is not this export of this mix with these options.
+        """
+        return self._checked((self.export or self._default(to)).resolve(), to, **options)
 
     def how_to_export(self, to: str, options: str = "") -> str:
         """A comment line with the command that makes the export."""
-        return f"# first: curate export {self.mix.folder} --to {to}{options}"
+        line = f"# first: curate export {shlex.quote(str(self.mix.folder))} --to {to}{options}"
+        if self.export is None or to == "tokenizer":
+            return line
+        return f"{line} --out {shlex.quote(str(self.export))}"
+
+    def masks(self) -> list[Path]:
+        """The label masks of all shards in `export`; UsageError if it has none, as `exported`."""
+        if self.export is None:
+            return []
+        folder = self.exported("sides")
+        masks = [folder / f"{shard['name']}.mask" for shard in self.mix.shards]
+        if missing := [path for path in masks if not path.is_file()]:
+            raise UsageError(
+                f"{missing[0]} is missing: there are no label masks without it",
+                hint='curate export MIX --to sides --side "mask:TAG<NUMBER"',
+            )
+        return masks
+
+    def _default(self, to: str) -> Path:
+        manifest = self.mix.manifest
+        return Path("exports", manifest["name"], manifest["version"], to).resolve()
+
+    def _checked(self, folder: Path, to: str, **options: int) -> Path:
+        record = read_record(folder)
+        if record is None:
+            return folder
+        content_id = self.mix.manifest["content_id"]
+        of, made = record["mix"], record["options"]
+        if (record["to"], of["content_id"]) != (to, content_id) or (options and options != made):
+            told = "".join(f", {name} {value:,}" for name, value in made.items() if name in options)
+            raise IntegrityError(
+                f"{folder} is not the export to {to} that this needs",
+                details=[
+                    f"it is {record['to']} of {of['name']}@{of['version']}{told}",
+                    f"its content is {of['content_id'][:16]}, that of the mix {content_id[:16]}",
+                ],
+                hint="Name another --export, or make it again with `curate export … --force`.",
+            )
+        return folder
 
     def link(self, target: Path, name: str) -> Path:
         """
