@@ -241,8 +241,9 @@ def test_the_same_export_again_does_nothing(mix: Mix, tmp_path: Path) -> None:
 
     assert first == exports.export(mix, "mds", tmp_path / "out", window=64)
     assert times == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
-    with pytest.raises(IntegrityError, match="holds another export"):
+    with pytest.raises(IntegrityError, match="holds another export") as caught:
         exports.export(mix, "mds", tmp_path / "out", window=32)
+    assert ["it is mds of tiny@1.0.0", "its window is 64, not 32"] == caught.value.details
     forced = exports.export(mix, "mds", tmp_path / "out", window=32, force=True)
     assert {"window": 32} == forced["options"]
 

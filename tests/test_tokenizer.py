@@ -74,6 +74,14 @@ def test_eos_is_looked_up_by_text() -> None:
     assert 'eos = "<|endoftext|>"' == caught.value.hint
 
 
+def test_an_eos_that_is_read_with_another_id_is_refused() -> None:
+    """Engines number added tokens after the vocabulary, whatever the file says of them."""
+    end = {**json.loads(BYTES)["added_tokens"][0], "id": 300}
+
+    with pytest.raises(InputError, match="has the id 300, and is read so that it has 256"):
+        from_bytes(changed(added_tokens=[end]), name="bytes", eos=END)
+
+
 def test_bos_is_part_of_the_probe() -> None:
     """With a BOS, the probe begins with it."""
     tokenizer = from_bytes(words(4), name="words", eos="w1", bos="w2")

@@ -70,7 +70,8 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
                 from curate.run.write import write_mixes
 
                 built.mixes, built.ids = write_mixes(job, order, plan_of(job, listen), listen)
-                write_receipt(_builds(order), _line(order), {"mixes": built.ids})
+                facts = {"mixes": built.ids, "tokenizer": job.tokenizer.file_sha256}
+                write_receipt(_builds(order), _line(order), facts)
         return built
 
 
@@ -91,6 +92,8 @@ def finished(order: Order) -> Built | None:
     loaded = recipe.load(order.recipe)
     mixes = {name: order.out / name / loaded.version for name in mix_names(loaded).values()}
     if set(mixes) != set(facts["mixes"]) or not _inputs_unchanged(order, loaded):
+        return None
+    if not _tokenizer_unchanged(loaded.tokenizer.file, facts.get("tokenizer", "")):
         return None
     for name, folder in mixes.items():
         if manifest_id(folder) != facts["mixes"][name]:
@@ -139,6 +142,13 @@ def _inputs_unchanged(order: Order, loaded: recipe.Recipe) -> bool:
     return names == {(i.source, i.name) for i in locked.inputs} and all(
         lock.is_url(i.name) or remembered.sha256_of(Path(i.name)) == i.sha256 for i in locked.inputs
     )
+
+
+def _tokenizer_unchanged(file: str, sha256: str) -> bool:
+    """Whether a tokenizer's file has the bytes it had; what is no path is pinned by its name."""
+    if file.startswith(("builtin:", "tiktoken:", "hf://")):
+        return True
+    return Path(file).is_file() and files.sha256_of(Path(file)) == sha256
 
 
 def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> None:

@@ -145,8 +145,8 @@ def from_bytes(
     n_vocab = max([told.n_ids, *(id_ + 1 for id_ in plain.get_added_tokens_decoder())])
     if not n_vocab:
         raise InputError(f"tokenizer {name} has no vocabulary")
-    eos_id = _token_id(plain, eos, name, "eos")
-    bos_id = None if bos is None else _token_id(plain, bos, name, "bos")
+    eos_id = _token_id(plain, told, eos, name, "eos")
+    bos_id = None if bos is None else _token_id(plain, told, bos, name, "bos")
     if bos_id == eos_id:
         raise RecipeError(
             f"[tokenizer] eos and bos are both {eos!r}",
@@ -297,9 +297,18 @@ def _text(data: bytes, name: str) -> str:
         ) from error
 
 
-def _token_id(encoder: "tokenizers.Tokenizer", token: str, name: str, role: str) -> int:
+def _token_id(
+    encoder: "tokenizers.Tokenizer", told: Outline, token: str, name: str, role: str
+) -> int:
     found: int | None = encoder.token_to_id(token)
     if found is not None:
+        added = {t["content"]: t["id"] for t in told.record.get("added_tokens") or []}
+        if added.get(token, found) != found:  # the engine numbers added tokens as it likes
+            raise InputError(
+                f"tokenizer {name} says that {token!r} has the id {added[token]:,}, "
+                f"and is read so that it has {found:,}",
+                hint="Its vocabulary has gaps: number the added tokens right after the others.",
+            )
         return found
     special = [t.content for t in encoder.get_added_tokens_decoder().values() if t.special]
     raise RecipeError(

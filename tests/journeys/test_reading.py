@@ -5,6 +5,7 @@ from pathlib import Path
 
 import zstandard
 
+from curate.tokenizer import DEMO
 from tests.journeys import walk
 from tests.readers_world import lines, thread
 from tests.recount import recount
@@ -69,6 +70,25 @@ def test_a_damaged_dump_stops_a_build(tmp_path: Path) -> None:
 
     assert "0 is damaged: the stream stops before its end" in said
     assert [] == list(folder.glob("store/documents/*/*.receipt.json"))
+
+
+def test_a_tokenizer_that_changed_is_refused(tmp_path: Path) -> None:
+    """Also by a build that was finished: the lock says which bytes it was."""
+    folder = folder_with(tmp_path, False, threads(*range(1, 100)))
+    vocabulary = folder / "mine.json"
+    vocabulary.write_bytes(DEMO.read_bytes())
+    recipe = folder / "small.toml"
+    recipe.write_text(recipe.read_text().replace("builtin:demo", "mine.json"))
+    walk.curate("build", "small.toml", cwd=folder)
+    assert "up to date" in walk.curate("build", "small.toml", cwd=folder).stdout
+    vocabulary.write_bytes(DEMO.read_bytes() + b"\n")
+
+    said = walk.curate("build", "small.toml", cwd=folder, expect=3).stderr
+    assert "tokenizer: sha256 is" in said
+    vocabulary.unlink()
+    assert "no tokenizer file mine.json" in (
+        walk.curate("build", "small.toml", cwd=folder, expect=2).stderr
+    )
 
 
 def test_joined_dumps_are_one(tmp_path: Path) -> None:

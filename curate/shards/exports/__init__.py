@@ -78,7 +78,7 @@ def export(
             return done
         raise IntegrityError(
             f"{out} holds another export",
-            details=[f"{done['to']} of {done['mix']['name']}@{done['mix']['version']}"],
+            details=_differences(done, declared),
             hint="Name another --out, or write over it with --force.",
         )
     if done is None and out.exists() and any(out.iterdir()):
@@ -99,6 +99,17 @@ def export(
     files.remove(out)
     files.rename(staging, out)
     return record
+
+
+def _differences(done: dict[str, Any], declared: dict[str, Any]) -> list[str]:
+    there, asked = done["mix"], declared["mix"]
+    lines = [f"it is {done['to']} of {there['name']}@{there['version']}"]
+    if there["content_id"] != asked["content_id"]:
+        lines.append(f"its content is {there['content_id'][:16]}, not {asked['content_id'][:16]}")
+    for name, value in declared["options"].items():
+        if done["options"].get(name, value) != value:
+            lines.append(f"its {name} is {done['options'][name]}, not {value}")
+    return lines
 
 
 def check(
