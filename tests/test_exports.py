@@ -1,7 +1,9 @@
 """An export holds the ids of its mix, token for token, to readers written from scratch."""
 
+import errno
 import io
 import json
+import os
 import struct
 import tarfile
 from itertools import pairwise
@@ -17,7 +19,7 @@ from click.testing import CliRunner
 
 from curate import files
 from curate.cli import export as command
-from curate.errors import IntegrityError, UsageError
+from curate.errors import DiskError, IntegrityError, UsageError
 from curate.mix import Mix
 from curate.shards import exports
 from curate.shards.exports import arrays, containers, documents
@@ -284,6 +286,34 @@ def test_an_export_that_was_stopped_starts_anew(
         names = {p.name for p in (tmp_path / "out").iterdir()}
         assert {f["name"] for f in expected["files"]} | {"curate-export.json"} == names
         files.remove(tmp_path / "out")
+
+
+def test_a_mix_is_not_written_into(mix: Mix, tmp_path: Path) -> None:
+    """Whatever lies in a mix folder is in its SHA256SUMS, or `verify` finds it."""
+    (tmp_path / "link").symlink_to(mix.folder)
+    for out in (mix.folder / "exports" / "mds", tmp_path / "link" / "mds"):
+        with pytest.raises(UsageError, match="whose files are sealed"):
+            exports.export(mix, "mds", out)
+
+
+def test_side_arrays_are_an_export_of_their_own(mix: Mix, tmp_path: Path) -> None:
+    """Asked for beside another layout they would be left out without a word."""
+    with pytest.raises(UsageError, match="an export to mds has no side arrays"):
+        exports.export(mix, "mds", tmp_path / "out", side=["score:toxicity"])
+
+
+def test_a_full_disk_is_named(mix: Mix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which folder has how much left."""
+
+    def full(operation: str, path: Path) -> None:
+        if operation == "fsync":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "on_operation", full)
+    with pytest.raises(DiskError, match="No space left on device") as caught:
+        exports.export(mix, "litdata", tmp_path / "out")
+    [detail] = caught.value.details
+    assert detail.startswith(f"{tmp_path}: ")
 
 
 def test_a_damaged_shard_is_not_exported(mix: Mix, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_check_accepts_what_was_written(mix: Mix, tmp_path: Path) -> None:
     """Every layout, made again, is what it is."""
     for to in exports.WRITERS:
         if to != "arrayrecord":
-            exports.export(mix, to, tmp_path / to, window=64, side=ARRAYS)
+            exports.export(mix, to, tmp_path / to, window=64, side=ARRAYS if to == "sides" else ())
             assert [] == exports.check(mix, tmp_path / to), to
 
 

@@ -172,6 +172,29 @@ def test_nanogpt_reads_one_file(tmp_path: Path) -> None:
     assert "shards/*.bin > DIR/train.bin" in text
 
 
+def test_nanogpt_keeps_what_it_trains_on(tmp_path: Path) -> None:
+    """A hold-out is val.bin, so that both fit in one folder; another mix's link stays."""
+    whole, other, held = (
+        Mix.open(tiny_mix.write(tmp_path / name / "1", name=name, documents=documents))
+        for name, documents in (
+            ("whole", tiny_mix.some_documents()),
+            ("other", tiny_mix.some_documents(11)),
+            ("held", tiny_mix.some_documents(10)),
+        )
+    )
+    held.manifest["origin"]["arm"]["name"] = "holdout"
+    told = {"sequence": 32, "batch": 2, "links": tmp_path / "data"}
+    for mix in (whole, held):
+        trainers.configuration(mix, "nanogpt", **told)
+
+    for mix, name in ((whole, "train.bin"), (held, "val.bin")):
+        assert (tmp_path / "data" / name).resolve().parent == (mix.folder / "shards").resolve()
+    with pytest.raises(UsageError, match=r"train\.bin is in the way"):
+        trainers.configuration(other, "nanogpt", **told)
+    with pytest.raises(UsageError, match="whose files are sealed"):
+        trainers.configuration(whole, "nanogpt", **{**told, "links": whole.folder})
+
+
 def test_nanogpt_refuses_wide_ids(tmp_path: Path) -> None:
     """It would read each id as two."""
     with pytest.raises(UsageError, match="uint16 only"):

@@ -147,6 +147,14 @@ class Mix:
         values = self.spans().slice(first, end - first).select(column, "n_tokens").collect()
         return np.repeat(values.to_series(0).to_numpy(), values["n_tokens"].to_numpy())
 
+    def refuse_within(self, path: Path) -> None:
+        """UsageError if `path` lies in the mix folder: every file in there is in SHA256SUMS."""
+        if path.resolve().is_relative_to(self.folder.resolve()):
+            raise UsageError(
+                f"{path} lies within {self.title}, whose files are sealed",
+                hint="Name a folder beside it.",
+            )
+
     def tokenizer(self) -> "Tokenizer":
         """The tokenizer of the mix, from its own folder; IntegrityError if it is not the one."""
         from curate import tokenizer

@@ -218,7 +218,7 @@ def main(out: Path) -> None:
                     to,
                     folder / to,
                     window=SEQUENCE,
-                    side=["mask:toxicity<0.5", "score:toxicity"],
+                    side=["mask:toxicity<0.5", "score:toxicity"] if to == "sides" else [],
                 )
         for trainer in trainers.TRAINERS:
             if trainer == "nanogpt" and preset.dtype != "uint16":

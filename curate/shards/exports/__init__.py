@@ -64,6 +64,12 @@ def export(
     """
     if to not in WRITERS:
         raise UsageError(f"no export to {to!r}", hint=f"One of: {', '.join(WRITERS)}.")
+    if side and to != "sides":
+        raise UsageError(
+            f"an export to {to} has no side arrays",
+            hint="They are an export of their own: --to sides",
+        )
+    mix.refuse_within(out)
     declared = {
         "format": "curate-export/1",
         "to": to,
@@ -84,20 +90,21 @@ def export(
     if done is None and out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} holds something else", hint="Name another --out.")
     staging = out.parent / (files.TEMPORARY_PREFIX + out.name)
-    files.remove(staging)
-    files.make_folder(staging)
-    folder = Folder(staging)
-    source = Source(mix, progress, window=window, sides=side)
-    WRITERS[to](source, folder)
-    record = {
-        **declared,
-        "n_tokens": source.n_exported,
-        "n_dropped": source.n_dropped,
-        "files": folder.files(),
-    }
-    files.write_bytes(staging / RECORD, canonical(record))
-    files.remove(out)
-    files.rename(staging, out)
+    with files.refusals_told(out.parent):
+        files.remove(staging)
+        files.make_folder(staging)
+        folder = Folder(staging)
+        source = Source(mix, progress, window=window, sides=side)
+        WRITERS[to](source, folder)
+        record = {
+            **declared,
+            "n_tokens": source.n_exported,
+            "n_dropped": source.n_dropped,
+            "files": folder.files(),
+        }
+        files.write_bytes(staging / RECORD, canonical(record))
+        files.remove(out)
+        files.rename(staging, out)
     return record
 
 

@@ -235,15 +235,17 @@ def nanogpt(view: View) -> str:
             hint="Build it with a tokenizer of at most 65,536 ids.",
         )
     steps = view.max_steps(view.n_windows(view.sequence))
+    name = "val.bin" if view.is_holdout else "train.bin"
     if len(view.stems) == 1:
         stem = view.stems[0]
-        made = f"# linked: {view.link(stem.with_name(stem.name + '.bin'), 'train.bin')}"
+        made = f"# linked: {view.link(stem.with_name(stem.name + '.bin'), name)}"
     else:
         # Shards have no header, so that one after the other they are one file.
         folder = "DIR" if view.links is None else str(view.links.resolve())
-        made = f"cat {view.mix.folder.resolve()}/shards/*.bin > {folder}/train.bin"
+        shards = shlex.quote(str(view.mix.folder.resolve() / "shards"))
+        made = f"cat {shards}/*.bin > {shlex.quote(folder)}/{name}"
     return f"""{view.head(view.sequence)}
-# val.bin: the same of the hold-out
+# val.bin: the same of the hold-out's mix
 {made}
 # config/train.py
 block_size = {view.sequence}

@@ -73,6 +73,11 @@ class View:
         return bool(self.mix.content["layout"] == "by-source")
 
     @property
+    def is_holdout(self) -> bool:
+        """Whether it is to be evaluated on, not trained on."""
+        return bool(self.mix.manifest["origin"]["arm"]["name"] == "holdout")
+
+    @property
     def eos_id(self) -> int:
         """The id that ends a document."""
         return self.mix.eos_id
@@ -189,11 +194,13 @@ class View:
                 "this trainer wants the shards under other names",
                 hint="Name a folder for links to them: --links DIR",
             )
+        self.mix.refuse_within(self.links)
         path = self.links.resolve() / name
         if path.is_symlink() and path.resolve() == target.resolve():
             return path
-        if path.exists() and not path.is_symlink():
-            raise UsageError(f"{path} is in the way", hint="Name another --links.")
+        if path.exists() or path.is_symlink():
+            told = [f"it links to {os.readlink(path)}"] if path.is_symlink() else []
+            raise UsageError(f"{path} is in the way", details=told, hint="Name another --links.")
         with files.replacing(path) as temporary:
             temporary.unlink(missing_ok=True)
             os.symlink(target, temporary)
