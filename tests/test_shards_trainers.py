@@ -62,6 +62,35 @@ def test_every_shard_is_named_once(tmp_path: Path, trainer: str) -> None:
     assert [1] * len(mix.shards) == [text.count(shard["name"]) for shard in mix.shards]
 
 
+def test_gpt_neox_gets_train_valid_and_test(tmp_path: Path) -> None:
+    """It asserts that there are all three: the hold-out's beside the mix, or no evaluation."""
+    mix = make(tmp_path)
+    told = yaml.safe_load(trainers.configuration(mix, "gpt-neox", sequence=32, batch=2))
+    assert told["train_data_paths"] == told["valid_data_paths"] == told["test_data_paths"]
+    assert 0 == told["eval_iters"]
+
+    name = mix.manifest["origin"]["recipe"]["name"] + "-holdout"
+    held = tiny_mix.write(
+        mix.folder.parent.parent / name / "1.0.0", name=name, documents=tiny_mix.some_documents()
+    )
+    told = yaml.safe_load(trainers.configuration(mix, "gpt-neox", sequence=32, batch=2))
+    [shard] = Mix.open(held).shards
+    assert [str(held.resolve() / "shards" / shard["name"])] == told["valid_data_paths"]
+    assert [float(shard["n_tokens"])] == told["test_data_weights"]
+    assert sizes(mix) == told["train_data_weights"]
+    assert "eval_iters" not in told
+
+
+def test_lingua_is_told_how_many_ranks_read_all(tmp_path: Path) -> None:
+    """It gives each rank a chunk and leaves out the rest."""
+    mix = make(tmp_path)
+    n = len(mix.shards)
+
+    assert f"# {n} chunks are read by {n} ranks" in (
+        trainers.configuration(mix, "lingua", sequence=32, batch=2)
+    )
+
+
 def test_megatron_blends_by_tokens(tmp_path: Path) -> None:
     """Of a by-source mix the weight of each prefix is its tokens."""
     mix = make(tmp_path, layout="by-source")

@@ -141,9 +141,12 @@ def torchtitan(view: View) -> str:
 def lingua(view: View) -> str:
     """A data block for Meta lingua, which wants `*.chunk.NN.jsonl` with `text`."""
     folder = view.exported("text")
+    n_chunks = len(view.stems)
     return _text(
         view,
         [
+            f"# {n_chunks} chunks are read by {n_chunks} ranks or a multiple of it;",
+            "# fewer ranks leave out the others without a word",
             "data:",
             f"  root_dir: {json.dumps(str(folder.parent))}",
             "  sources:",

@@ -134,19 +134,44 @@ def _with_a_window(view: View) -> list[tuple[Path, int]]:
 
 
 def gpt_neox(view: View) -> str:
-    """YAML for GPT-NeoX, which reads Megatron's files."""
-    shards = _with_a_window(view)
+    """YAML for GPT-NeoX, which reads Megatron's files and wants all of train, valid and test."""
+    steps = view.max_steps(view.n_windows(view.sequence, less=1))
+    held = view.holdout()
+    valid = _with_a_window(held) if held else []
+    lines = [view.head(view.sequence, less=1), *_neox_shards("train", _with_a_window(view))]
+    if valid:
+        lines += [*_neox_shards("valid", valid), *_neox_same("test", "valid")]
+    else:
+        lines += [*_neox_same("valid", "train"), *_neox_same("test", "train")]
+        lines.append("eval_iters: 0  # no hold-out with a window lies beside this mix")
+    eos = view.mix.content["tokenizer"]["eos"]["token"]
+    if eos != NEOX_EOS:
+        lines.append(f"# HFTokenizer takes {NEOX_EOS} for the end of a document; here it is {eos}")
     settings = {
-        "train_data_paths": [str(stem) for stem, _ in shards],
-        "train_data_weights": [float(size) for _, size in shards],
         "data_impl": "mmap",  # `infer` finds nothing in some versions
         "tokenizer_type": "HFTokenizer",
         "vocab_file": str(view.tokenizer),
         "seq_length": view.sequence,
-        "train_iters": view.max_steps(view.n_windows(view.sequence, less=1)),
+        "train_iters": steps,
     }
-    lines = [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
-    return "\n".join([view.head(view.sequence, less=1), *lines, ""])
+    lines += [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
+    return "\n".join([*lines, ""])
+
+
+NEOX_EOS = "<|endoftext|>"
+
+
+def _neox_shards(part: str, shards: list[tuple[Path, int]]) -> list[str]:
+    paths = json.dumps([str(stem) for stem, _ in shards])
+    weights = json.dumps([float(size) for _, size in shards])
+    return [
+        f"{part}_data_paths: &{part}_paths {paths}",
+        f"{part}_data_weights: &{part}_weights {weights}",
+    ]
+
+
+def _neox_same(part: str, other: str) -> list[str]:
+    return [f"{part}_data_paths: *{other}_paths", f"{part}_data_weights: *{other}_weights"]
 
 
 def nanotron(view: View) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,15 @@ class View:
     def is_holdout(self) -> bool:
         """Whether it is to be evaluated on, not trained on."""
         return bool(self.mix.manifest["origin"]["arm"]["name"] == "holdout")
+
+    def holdout(self) -> "View | None":
+        """The hold-out that was built with this mix, if it lies beside it."""
+        manifest = self.mix.manifest
+        name = f"{manifest['origin']['recipe']['name']}-holdout"
+        folder = self.mix.folder.resolve().parent.parent / name / manifest["version"]
+        if self.is_holdout or not (folder / "manifest.json").is_file():
+            return None
+        return replace(self, mix=Mix.open(folder))
 
     @property
     def eos_id(self) -> int:
