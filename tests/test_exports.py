@@ -1,5 +1,6 @@
 """An export holds the ids of its mix, token for token, to readers written from scratch."""
 
+import base64
 import errno
 import io
 import json
@@ -164,6 +165,11 @@ def test_parquet_and_arrow_hold_one_document_a_row(
     )
     spans = pl.read_parquet(mix.folder / "spans.parquet")
 
+    assert pa.list_(pa.field("element", pa.int32())) == parquet.schema.field("input_ids").type
+    assert (
+        documents.ARROW_SCHEMA
+        == base64.b64encode(parquet.schema.remove_metadata().serialize()).decode()
+    )
     assert pa.int32() == parquet.schema.field("input_ids").type.value_type
     assert pa.int32() == arrow.schema.field("input_ids").type.value_type
     assert documents_of(mix) == parquet["input_ids"].to_pylist() == arrow["input_ids"].to_pylist()

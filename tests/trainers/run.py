@@ -19,10 +19,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = ROOT / "build" / "trainers"
-TESTS = {
-    "main": ["test_native.py", "test_exports.py", "test_shift.py"],
-    "mosaic": ["test_mosaic.py"],
-}
+TESTS = [
+    ("main", ["test_native.py", "test_exports.py", "test_shift.py"]),
+    ("mosaic", ["test_mosaic.py"]),
+    ("mosaic", ["test_trl.py"]),
+]
+"""Environments and what is run in one process of each."""
 
 
 def environment(name: str) -> Path:
@@ -49,7 +51,7 @@ def main() -> int:
         print("tests/trainers needs Python 3.11", file=sys.stderr)
         return 2
     BUILD.mkdir(parents=True, exist_ok=True)
-    pythons = {name: environment(name) for name in TESTS}
+    pythons = {name: environment(name) for name in dict(TESTS)}
     settings = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -61,7 +63,7 @@ def main() -> int:
     made = [str(pythons["main"]), str(HERE / "make_mixes.py"), str(BUILD / "mixes")]
     subprocess.run(made, check=True, env=settings)
     codes = []
-    for name, files in TESTS.items():
+    for name, files in TESTS:
         line = [
             str(pythons[name]), "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider",
             "-c", str(HERE / "pytest.ini"), "-W", "ignore", *sys.argv[1:],

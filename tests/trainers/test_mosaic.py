@@ -1,7 +1,9 @@
-"""MDS in MosaicML streaming, whose environment is its own; its transformers open tokenizers."""
+"""Exports in MosaicML streaming, litgpt and transformers, in an environment of their own."""
 
+import shlex
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -21,11 +23,10 @@ class Absent(ModuleType):
         return type(name, (), {})
 
 
-# streaming imports its readers of pictures at once, and they want a torchvision, which is built for
-# CUDA where torch is not.
-for module in ("torchvision", "torchvision.datasets", "torchvision.transforms.functional"):
-    sys.modules[module] = Absent(module)
-sys.modules["torchvision.transforms"] = Absent("torchvision.transforms")
+# streaming and litgpt's torchmetrics import what reads pictures at once, and that wants a
+# torchvision, which is built for CUDA where torch is not.
+for part in ("", ".datasets", ".models", ".transforms", ".transforms.functional"):
+    sys.modules[f"torchvision{part}"] = Absent(f"torchvision{part}")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,6 +40,28 @@ def test_transformers_opens_the_tokenizer(name: str) -> None:
     assert truth.preset["eos"] == tokenizer.eos_token_id
     assert truth.preset["bos"] == tokenizer.bos_token_id
     assert truth.preset["n_vocab"] == len(tokenizer)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_litgpt_reads_what_was_printed(name: str) -> None:
+    """litgpt's own data module and tokenizer: every block of sequence + 1, EOS and BOS."""
+    from litgpt.data import LitData
+    from litgpt.tokenizer import Tokenizer
+
+    truth = Truth(name)
+    words = shlex.split(truth.told("litgpt").replace("\\\n", " "), comments=True)
+    told = dict(zip(words[3::2], words[4::2], strict=True))
+    tokenizer = Tokenizer(truth.folder / "tokenizer")
+    data = LitData(data_path=Path(told["--data.data_path"]), num_workers=0)
+    data.connect(
+        tokenizer=tokenizer, batch_size=1, max_seq_length=int(told["--train.max_seq_length"])
+    )
+    found = [batch[0].tolist() for batch in data.train_dataloader()]
+
+    assert sorted(truth.windows(SEQUENCE + 1)) == sorted(found)
+    assert truth.preset["eos"] == tokenizer.eos_id
+    if truth.preset["bos"] is not None:
+        assert truth.preset["bos"] == tokenizer.bos_id
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,13 +22,31 @@ BLOCK_TOKENS = 1 << 24
 """Tokens turned into rows at once, and so into one file: 64 MiB of int32."""
 
 
+ARROW_SCHEMA = (
+    "/////wgBAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAMAAACwAAAAcAAAAAQA"
+    "AABs////AAABDBQAAAAgAAAABAAAAAEAAAAYAAAACQAAAGlucHV0X2lkcwAAAGj///+c////AAABAhAAAAAgAAAA"
+    "BAAAAAAAAAAHAAAAZWxlbWVudAAIAAwACAAHAAgAAAAAAAABIAAAANT///8AAAEFEAAAABwAAAAEAAAAAAAAAAkA"
+    "AABjb21wb25lbnQAAADM////EAAUAAgABgAHAAwAAAAQABAAAAAAAAEFEAAAABgAAAAEAAAAAAAAAAIAAABpZAAA"
+    "BAAEAAQAAAA="
+)
+"""
+Of `id: string, component: string, input_ids: list<int32>`, as pyarrow serialises it, in base64.
+
+polars would say large_list, whose 64-bit offsets TRL does not pack beside lists of its own.
+"""
+
+
 def write_parquet(source: Source, folder: Folder) -> None:
     """Parquet files with `input_ids`, a list of int32, as HF datasets and TRL read them."""
     for name, table, n_tokens in _tables(source):
 
         def write(path: Path, table: "pl.DataFrame" = table) -> None:
             table.write_parquet(
-                path, compression="zstd", compression_level=3, row_group_size=16_384
+                path,
+                compression="zstd",
+                compression_level=3,
+                row_group_size=16_384,
+                metadata={"ARROW:schema": ARROW_SCHEMA},
             )
 
         folder.put_with(f"{name}.parquet", write)

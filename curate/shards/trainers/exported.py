@@ -79,7 +79,8 @@ from datasets import load_dataset
 dataset = load_dataset(
     "parquet", data_files={json.dumps(str(view.exported("parquet")) + "/*.parquet")}, split="train"
 ).select_columns(["input_ids"])
-# trl.SFTConfig(max_length={view.sequence}, packing=True)
+# "bfd", the default, would cut documents of more than {view.sequence:,} tokens
+# trl.SFTConfig(max_length={view.sequence}, packing=True, packing_strategy="wrapped")
 """
 
 
