@@ -212,7 +212,7 @@ def main(out: Path) -> None:
         write_mix(folder, preset)
         mix = Mix.open(folder / "mix")
         for to in exports.WRITERS:
-            if to != "text" and (to != "llmc" or preset.dtype == "uint16"):
+            if to != "llmc" or preset.dtype == "uint16":
                 exports.export(
                     mix,
                     to,

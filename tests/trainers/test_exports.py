@@ -1,5 +1,8 @@
 """Every export, token for token, in the reader it is for."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from truth import NAMES, SEQUENCE, Truth
@@ -46,6 +49,26 @@ def test_datasets_reads_parquet_and_arrow(
     assert truth.documents == told["input_ids"][:] == arrow["input_ids"][:]
     assert ["id", "component", "input_ids"] == plain.column_names
     assert "int32" == plain.features["input_ids"].feature.dtype
+
+
+@MIXES
+def test_text_is_loaded_as_printed(name: str, tmp_path: Path) -> None:
+    """By the lines for torchtitan and torchtune, whose loader is that of HF datasets."""
+    import yaml
+    from datasets import load_dataset
+
+    truth = Truth(name)
+    begin = 0 if truth.preset["bos"] is None else 1
+    expected = [" ".join(f"t{n}" for n in ids[begin:-1]) for ids in truth.documents]
+    names = {"DATASETS": {}, "DatasetConfig": SimpleNamespace, "load_dataset": load_dataset}
+    exec(truth.told("torchtitan"), names)
+    [titan] = names["DATASETS"].values()
+    tune = yaml.safe_load(truth.told("torchtune"))["dataset"]
+    files, split = tune["data_files"], tune["split"]
+    rows = load_dataset(tune["source"], data_files=files, split=split, cache_dir=str(tmp_path))
+
+    assert expected == [titan.sample_processor(row) for row in titan.loader(titan.path)]
+    assert expected == rows[tune["column"]][:]
 
 
 @MIXES
