@@ -45,6 +45,18 @@ def starts_of(lengths: Counts) -> Counts:
     return starts
 
 
+def stretches(numbers: Counts) -> Iterator[slice]:
+    """
+    Slices of neighbours that have the same number.
+
+        >>> list(stretches(np.array([7, 7, 2])))
+        [slice(0, 2, None), slice(2, 3, None)]
+    """
+    borders = np.flatnonzero(np.diff(numbers)) + 1
+    for first, end in pairwise([0, *borders.tolist(), len(numbers)]):
+        yield slice(first, end)
+
+
 def gather(source: Ids, firsts: Counts, lengths: Counts) -> Ids:
     """The spans of `source` back to back, in the order given; dtype as `source`."""
     out = np.empty(int(lengths.sum()), dtype=source.dtype)
@@ -67,7 +79,7 @@ def move(source: Ids, froms: Counts, out: Ids, tos: Counts, lengths: Counts) -> 
         ):
             write[b : b + n] = read[a : a + n]
         return
-    for block in _blocks(lengths):
+    for block in stretches(starts_of(lengths) // BLOCK_TOKENS):
         n = lengths[block]
         offsets = starts_of(n)
         within = np.arange(int(n.sum()), dtype=np.int64)
@@ -95,12 +107,3 @@ def fetch(path: Path, froms: Counts, out: Ids, tos: Counts, lengths: Counts) -> 
 def as_bytes(array: Ids) -> memoryview:
     """The bytes of a contiguous array that is not empty, without a copy."""
     return array.data.cast("B")
-
-
-def _blocks(lengths: Counts) -> Iterator[slice]:
-    """Slices of consecutive spans that start within one block of tokens."""
-    numbers = starts_of(lengths) // BLOCK_TOKENS
-    borders = np.flatnonzero(np.diff(numbers)) + 1
-    edges = [0, *borders.tolist(), len(lengths)]
-    for a, b in pairwise(edges):
-        yield slice(a, b)

@@ -8,14 +8,13 @@ against the rules of docs/format.md §5.1 before a byte of it is written.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curate.errors import IntegrityError
 from curate.shards.columns import Columns
-from curate.shards.gather import Counts, Ids, as_bytes, starts_of
+from curate.shards.gather import Counts, Ids, as_bytes, starts_of, stretches
 from curate.shards.runs import Runs
 
 if TYPE_CHECKING:
@@ -77,7 +76,9 @@ def blocks_of(
     starts = starts_of(lengths)
     parts = rows["part"].to_numpy()
     known, places = runs.next_rows(parts)
-    for a, b in _borders(starts):
+    # Both numbers only rise, so their sum changes where either does.
+    for one in stretches(starts // BLOCK_TOKENS + np.arange(len(starts)) // BLOCK_SPANS):
+        a, b = one.start, one.stop
         plan = rows[a:b]
         # No lazy step: each wakes the threads of the engine, and waits for them.
         spans = known[places[a:b]].hstack(
@@ -102,21 +103,13 @@ def blocks_of(
         yield block
 
 
-def _borders(starts: Counts) -> Iterator[tuple[int, int]]:
-    """(first, end) of neighbouring spans that make up a block."""
-    numbers = np.arange(len(starts)) // BLOCK_SPANS
-    new = (np.diff(starts // BLOCK_TOKENS) > 0) | (np.diff(numbers) > 0)
-    return pairwise([0, *(np.flatnonzero(new) + 1).tolist(), len(starts)])
-
-
 def _fill(block: Block, parts: Counts, runs: Runs, tokenizer: "Tokenizer") -> None:
     """Bring the ids of a block together; the last of a cut span is EOS."""
     starts = starts_of(block.lengths)
     order = np.argsort(parts, kind="stable")
-    found, firsts, counts = np.unique(parts[order], return_index=True, return_counts=True)
-    for part, first, count in zip(found.tolist(), firsts.tolist(), counts.tolist(), strict=True):
-        mine = order[first : first + count]
-        runs.take(part, block.ids, starts[mine], block.lengths[mine])
+    for stretch in stretches(parts[order]):
+        mine = order[stretch]
+        runs.take(int(parts[mine[0]]), block.ids, starts[mine], block.lengths[mine])
     ends = starts + block.lengths
     block.ids[ends[block.spans["cut"].to_numpy()] - 1] = tokenizer.eos_id
 

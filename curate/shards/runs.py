@@ -9,8 +9,7 @@ memory and the rest in files. The bytes of a mix do not depend on it.
 """
 
 import mmap
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from curate import files
 from curate.shards import memory
-from curate.shards.gather import Counts, Ids, as_bytes, fetch, gather, move, starts_of
+from curate.shards.gather import Counts, Ids, as_bytes, fetch, gather, move, starts_of, stretches
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,7 +64,7 @@ class Runs:
             self._mapped[part], self._firsts[part] = ids, firsts
             return
         with open(self._new_file(f"{part}.ids"), "wb") as file:
-            for block in spill_blocks(lengths):
+            for block in stretches(starts_of(lengths) // SPILL_TOKENS):
                 file.write(as_bytes(gather(ids, firsts[block], lengths[block])))
 
     def take(self, part: int, out: Ids, tos: Counts, lengths: Counts) -> None:
@@ -109,14 +108,15 @@ class Runs:
         groups = self._groups[parts]
         order = np.argsort(groups, kind="stable")
         tables = []
-        for group, count in zip(*np.unique(groups, return_counts=True), strict=True):
+        for stretch in stretches(groups[order]):
+            group, count = int(groups[order[stretch.start]]), stretch.stop - stretch.start
             first = self._rows_taken[group]
-            self._rows_taken[group] = first + int(count)
+            self._rows_taken[group] = first + count
             if group in self._tables:
-                tables.append(self._tables[group].slice(first, int(count)))
+                tables.append(self._tables[group].slice(first, count))
             else:
                 lazy = pl.scan_ipc(self._folder / f"{group}.ipc")
-                tables.append(lazy.slice(first, int(count)).collect())
+                tables.append(lazy.slice(first, count).collect())
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
         return pl.concat(tables, rechunk=True), places
@@ -126,13 +126,6 @@ class Runs:
         files.make_folder(self._folder)
         files.announce("write", self._folder / name)
         return self._folder / name
-
-
-def spill_blocks(lengths: Counts) -> Iterator[slice]:
-    """Slices of consecutive spans that start within SPILL_TOKENS of each other."""
-    borders = np.flatnonzero(np.diff(starts_of(lengths) // SPILL_TOKENS)) + 1
-    for a, b in pairwise([0, *borders.tolist(), len(lengths)]):
-        yield slice(a, b)
 
 
 def _mapped(path: Path, kind: "np.dtype[np.unsignedinteger]", whole: bool) -> Ids:
