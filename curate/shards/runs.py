@@ -119,7 +119,7 @@ class Runs:
                 tables.append(lazy.slice(first, count).collect())
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
-        return pl.concat(tables, rechunk=True), places
+        return pl.concat(tables).rechunk(), places
 
     def _new_file(self, name: str) -> Path:
         # Nothing in the spill survives the build, so none of it is fsynced.

@@ -121,11 +121,11 @@ def _read_group(
     rows = spans["row"].to_numpy().astype(np.int64)
     heights = np.array([pool.height for pool in pools])
     _refuse(rows >= heights[numbers], spans, parts, "beyond the pool")
-    chosen = pl.concat(pools, rechunk=True)[rows + (np.cumsum(heights) - heights)[numbers]]
+    chosen = pl.concat(pools).rechunk()[rows + (np.cumsum(heights) - heights)[numbers]]
     documents = chosen["row"].to_numpy().astype(np.int64)
     heights = np.array([table.height for table in tables])
     _refuse(documents >= heights[numbers], spans, parts, "beyond the documents")
-    known = pl.concat(tables, rechunk=True)[documents + (np.cumsum(heights) - heights)[numbers]]
+    known = pl.concat(tables).rechunk()[documents + (np.cumsum(heights) - heights)[numbers]]
     lengths = spans["n_tokens"].to_numpy().astype(np.int64)
     left = chosen["n_tokens"].to_numpy().astype(np.int64) - spans["first"].to_numpy()
     ends_early = (lengths != left) & ~spans["cut"].to_numpy()
