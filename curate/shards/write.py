@@ -232,29 +232,31 @@ class Writer:
 
     def write(self, block: Block) -> None:
         """Start to write a block."""
-        described = self._beside.submit(self._describe, block)
-        self._pending.append(self._disk.submit(self._write, block, described))
+        listed = self._beside.submit(self._list, block)
+        # Hashing many small things holds the interpreter: beside this thread it would halt it.
+        rows = rows_of(block.components, block.spans)
+        self._pending.append(self._disk.submit(self._write, block, rows, listed))
         self._observed.add(block.components, block.lengths, block.spans)
         if block.last:
             self._observed.end_shard()
 
-    def _describe(self, block: Block) -> tuple[Rows, bytes]:
-        """The block's documents, and the shard's `.csv.gz` if the block is its last."""
+    def _list(self, block: Block) -> bytes:
+        """Append the block to the shard's `.csv.gz`, which is returned once it is whole."""
         self._table.add(block.spans)
-        packed = b""
-        if block.last:
-            packed, self._table = self._table.close(), DocumentTable()
-        return rows_of(block.components, block.spans), packed
+        if not block.last:
+            return b""
+        table, self._table = self._table, DocumentTable()
+        return table.close()
 
-    def _write(self, block: Block, described: Future[tuple[Rows, bytes]]) -> None:
+    def _write(self, block: Block, rows: Rows, listed: Future[bytes]) -> None:
         spill = self._out / SPILL
         if self._shard is None:
             self._shard = OpenShard(block.shard, spill, self._dtype.name)
         self._shard.add(block.ids, block.lengths)
         if not self._siblings:  # else it is compared with theirs
             self._shard.let_go()
-        rows, table = described.result()
         self._documents.add(rows)
+        table = listed.result()
         if block.last:
             self._close(self._shard, table)
         self._progress(len(block.ids))
