@@ -30,6 +30,10 @@ _USUAL = (
     r"(?<last_two>[a-z0-9_-]+\.(?<last>[a-z]+))(?:[/?#]|$)"
 )
 
+# In the list: rules are lines of one word, `*.` or `!` may come first; comments begin with `//`.
+_PAIR = re.compile(r"^(?!//)!?(?:\*\.)?(?:[^\s.*]+\.)*([^\s.*]+\.[^\s.*]+)", re.MULTILINE)
+_ALONE = re.compile(r"^\*\.([^\s.]+)$", re.MULTILINE)
+
 
 def registered(urls: "pl.Series") -> "pl.Series":
     """Registered domain of each URL of a String column, null where there is none."""
@@ -74,9 +78,6 @@ def _listed() -> "tuple[pl.Series, pl.Series]":
     import polars as pl
     from publicsuffixlist import PSLFILE
 
-    lines = Path(PSLFILE).read_text("utf-8").lower().splitlines()
-    rules = [line.split()[0] for line in lines if line.strip() and not line.startswith("//")]
-    several = [rule.lstrip("!").removeprefix("*.").split(".") for rule in rules if "." in rule]
-    pairs = {".".join(names[-2:]) for names in several if len(names) > 1}
-    alone = {names[0] for names in several if len(names) == 1}
+    rules = Path(PSLFILE).read_text("utf-8").lower()
+    pairs, alone = set(_PAIR.findall(rules)), set(_ALONE.findall(rules))
     return pl.Series(sorted(pairs)).implode(), pl.Series(sorted(alone)).implode()
