@@ -26,6 +26,9 @@ from curate.tokens import parity, pieces
 from curate.tokens.batches import Batch, batches, n_rows
 from curate.tokens.engines import Engine, EngineError, EngineName, Fast, Ids, Offsets, choose
 
+Narrow = npt.NDArray[Any]
+"""Ids in the file's width: uint16 or uint32, little-endian."""
+
 SCHEMA: dict[str, Any] = {
     "row": pl.UInt32,
     "piece": pl.UInt32,
@@ -83,7 +86,7 @@ class _MismatchError(Exception):
 class _Encoded:
     """Rows of the pool and their ids, ready to be written."""
 
-    ids: npt.NDArray[Any]  # in the file's width, with EOS and BOS
+    ids: Narrow  # with EOS and BOS
     rows: pl.DataFrame  # columns of SCHEMA
 
 
@@ -118,7 +121,8 @@ def _write(
         split = max_document_tokens is not None  # pieces are named after the document's id
         for batch in batches(documents, batch_bytes=engine.batch_bytes, ids=split):
             texts = batch.frame["text"].to_list()
-            ids, offsets = engine.encode(texts)
+            found, offsets = engine.encode(texts)
+            ids = _narrowed(found, tokenizer)
             _check(ids, offsets, batch, tokenizer, watched, counts, part)
             if isinstance(engine, Fast):
                 _compare(texts, ids, offsets, batch, tokenizer, engine, counts, n_all)
@@ -156,13 +160,13 @@ class _Watched:
     ranges: tuple[tuple[int, int], ...]  # first and last, of neighbouring ids
     names: dict[int, str]  # of added tokens that are not special
 
-    def find(self, ids: Ids) -> npt.NDArray[np.intp]:
+    def find(self, ids: Narrow) -> npt.NDArray[np.intp]:
         """Positions of watched ids, ascending."""
         found = [
             np.flatnonzero(hits)
             for first, last in self.ranges
             # Unsigned, so that ids below the first wrap around and are too large as well.
-            if (hits := (ids - np.uint32(first)) <= np.uint32(last - first)).any()
+            if (hits := (ids - ids.dtype.type(first)) <= last - first).any()
         ]
         return np.sort(np.concatenate([np.zeros(0, dtype=np.intp), *found]))
 
@@ -176,8 +180,18 @@ def _watched(tokenizer: Tokenizer) -> _Watched:
     return _Watched(frozenset(forbidden), tuple(zip(firsts, lasts, strict=True)), names)
 
 
+def _narrowed(ids: Ids, tokenizer: Tokenizer) -> Narrow:
+    """Ids in the file's width; those outside the vocabulary are refused."""
+    if len(ids) and int(ids.max()) >= tokenizer.n_vocab:
+        raise IntegrityError(
+            f"an engine gave id {int(ids.max()):,} for {tokenizer.name}, "
+            f"which has {tokenizer.n_vocab:,} entries"
+        )
+    return ids.astype("<u2" if tokenizer.dtype == "uint16" else "<u4", copy=False)
+
+
 def _check(
-    ids: Ids,
+    ids: Narrow,
     offsets: Offsets,
     batch: Batch,
     tokenizer: Tokenizer,
@@ -185,12 +199,7 @@ def _check(
     counts: _Counts,
     part: str,
 ) -> None:
-    """Refuse ids outside the vocabulary and EOS or BOS inside; count added tokens."""
-    if len(ids) and int(ids.max()) >= tokenizer.n_vocab:
-        raise IntegrityError(
-            f"an engine gave id {int(ids.max()):,} for {tokenizer.name}, "
-            f"which has {tokenizer.n_vocab:,} entries"
-        )
+    """Refuse EOS or BOS inside; count added tokens."""
     hits = watched.find(ids)
     kinds, n_each = np.unique(ids[hits], return_counts=True)
     forbidden = watched.forbidden.intersection(kinds.tolist())
@@ -211,7 +220,7 @@ def _check(
 
 def _compare(
     texts: list[str],
-    ids: Ids,
+    ids: Narrow,
     offsets: Offsets,
     batch: Batch,
     tokenizer: Tokenizer,
@@ -235,7 +244,7 @@ def _compare(
 
 
 def _rows(
-    ids: Ids,
+    ids: Narrow,
     offsets: Offsets,
     batch: Batch,
     tokenizer: Tokenizer,
@@ -264,7 +273,7 @@ def _rows(
     n_tokens = np.diff(borders) + n_around
     ends = np.cumsum(n_tokens)
     starts = ends - n_tokens
-    whole = np.empty(int(ends[-1]), dtype="<u2" if tokenizer.dtype == "uint16" else "<u4")
+    whole = np.empty(int(ends[-1]), dtype=ids.dtype)
     content = np.ones(len(whole), dtype=np.bool_)
     content[ends - 1] = False
     whole[ends - 1] = tokenizer.eos_id
@@ -291,7 +300,7 @@ def _rows(
 
 
 def _split(
-    ids: Ids,
+    ids: Narrow,
     offsets: Offsets,
     batch: Batch,
     tokenizer: Tokenizer,
