@@ -302,6 +302,14 @@ def test_a_mix_is_not_written_into(mix: Mix, tmp_path: Path) -> None:
             exports.export(mix, "mds", out)
 
 
+def test_a_window_is_baked_into_mds_alone(mix: Mix, tmp_path: Path) -> None:
+    """Others choose it when they read."""
+    arguments = [str(mix.folder), "--to", "litdata", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(command.command, [*arguments, "--window", "64"])
+
+    assert "an export to litdata has no windows" in str(done.exception)
+
+
 def test_side_arrays_are_an_export_of_their_own(mix: Mix, tmp_path: Path) -> None:
     """Asked for beside another layout they would be left out without a word."""
     with pytest.raises(UsageError, match="an export to mds has no side arrays"):

@@ -1,5 +1,6 @@
 """Configurations name every shard and exact counts; what a download lost comes back."""
 
+import ast
 import json
 import shlex
 from pathlib import Path
@@ -184,6 +185,21 @@ def test_the_way_to_an_export_is_a_line_to_type(tmp_path: Path) -> None:
 
     assert ["--to", "parquet", "--out", "my export"] == shlex.split(line)[-4:]
     assert str(tmp_path / "a b" / "mixes" / "tiny" / "1.0.0") in shlex.split(line)
+
+
+def test_paths_are_read_back_as_they_are(tmp_path: Path) -> None:
+    """By Python and YAML, whatever alphabet or pictures a folder is called by."""
+    mix = make(tmp_path / "caf\u00e9 \u6587 \U0001f642")
+    told = {"sequence": 32, "batch": 2, "links": tmp_path / "\U0001f642"}
+    neox = yaml.safe_load(trainers.configuration(mix, "gpt-neox", **told))
+    [line] = [
+        line
+        for line in trainers.configuration(mix, "datatrove", **told).splitlines()
+        if "shards" in line
+    ]
+
+    assert all(Path(f"{path}.bin").is_file() for path in neox["train_data_paths"])
+    assert str(mix.folder.resolve() / "shards") == ast.literal_eval(line.strip().rstrip(","))
 
 
 def test_a_mix_without_tokens_is_for_no_trainer(tmp_path: Path) -> None:

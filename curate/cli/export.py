@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from curate.cli.options import json_option
-from curate.errors import IntegrityError
+from curate.errors import IntegrityError, UsageError
 
 LAYOUTS = (
     "mds",
@@ -32,9 +32,7 @@ LAYOUTS = (
 @click.option(
     "--window",
     type=click.IntRange(min=1),
-    default=2048,
-    show_default=True,
-    help="Tokens of a sample of mds, which has it baked in.",
+    help="Tokens of a sample of mds, which has it baked in.  [default: 2048]",
 )
 @click.option(
     "--mixes",
@@ -57,7 +55,7 @@ def command(
     manifest: str,
     to: str,
     out: Path | None,
-    window: int,
+    window: int | None,
     mixes: Path,
     side: tuple[str, ...],
     check: bool,
@@ -81,6 +79,8 @@ def command(
     from curate.shards import exports
 
     mix = Mix.open(manifest, mixes)
+    if window is not None and to != "mds":
+        raise UsageError(f"an export to {to} has no windows", hint="Leave out --window.")
     folder = out or Path("exports") / mix.manifest["name"] / mix.manifest["version"] / to
     if check:
         with console.bar("check", mix.n_tokens, " tokens") as advance:
@@ -91,7 +91,7 @@ def command(
         return
     with console.bar(f"export to {to}", mix.n_tokens, " tokens") as advance:
         record = exports.export(
-            mix, to, folder, window=window, side=side, force=force, progress=advance
+            mix, to, folder, window=window or 2048, side=side, force=force, progress=advance
         )
     n_tokens, dropped, made = record["n_tokens"], record["n_dropped"], record["files"]
     n_bytes = sum(file["n_bytes"] for file in made)

@@ -1,9 +1,8 @@
 """Turn a mix into the configuration of trainers that read an export of it."""
 
-import json
 import shlex
 
-from curate.shards.trainers.view import View
+from curate.shards.trainers.view import View, quoted
 
 
 def litgpt(view: View) -> str:
@@ -26,7 +25,7 @@ litgpt pretrain MODEL \\
 def mosaicml(view: View) -> str:
     """A `train_loader` for LLM-Foundry; the window is baked into the export."""
     windows = view.n_windows(view.sequence)
-    here = json.dumps(str(view.exported("mds", window=view.sequence)))
+    here = quoted(str(view.exported("mds", window=view.sequence)))
     return f"""{view.head(view.sequence)}
 {view.how_to_export("mds", f" --window {view.sequence}")}
 max_seq_len: {view.sequence}
@@ -77,7 +76,7 @@ def trl(view: View) -> str:
 from datasets import load_dataset
 
 dataset = load_dataset(
-    "parquet", data_files={json.dumps(str(view.exported("parquet")) + "/*.parquet")}, split="train"
+    "parquet", data_files={quoted(str(view.exported("parquet")) + "/*.parquet")}, split="train"
 ).select_columns(["input_ids"])
 # "bfd", the default, would cut documents of more than {view.sequence:,} tokens
 # trl.SFTConfig(max_length={view.sequence}, packing=True, packing_strategy="wrapped")
@@ -106,7 +105,7 @@ from glob import glob
 import grain
 import numpy
 
-files = sorted(glob({json.dumps(str(view.exported("arrayrecord")) + "/*.array_record")}))
+files = sorted(glob({quoted(str(view.exported("arrayrecord")) + "/*.array_record")}))
 source = grain.sources.ArrayRecordDataSource(files)
 dataset = grain.MapDataset.source(source).map(
     lambda raw: numpy.frombuffer(raw, "{view.mix.dtype.str}")
@@ -120,7 +119,7 @@ def _text(view: View, lines: list[str]) -> str:
 
 def torchtitan(view: View) -> str:
     """A dataset for torchtitan, which tokenizes text itself."""
-    files = json.dumps(str(view.exported("text")) + "/*.jsonl")
+    files = quoted(str(view.exported("text")) + "/*.jsonl")
     return _text(
         view,
         [
@@ -149,7 +148,7 @@ def lingua(view: View) -> str:
             f"# {n_chunks} chunks are read by {n_chunks} ranks or a multiple of it;",
             "# fewer ranks leave out the others without a word",
             "data:",
-            f"  root_dir: {json.dumps(str(folder.parent))}",
+            f"  root_dir: {quoted(str(folder.parent))}",
             "  sources:",
             f"    {folder.name}: 1.0",
             f"  seq_len: {view.sequence}",
@@ -166,8 +165,8 @@ def levanter(view: View) -> str:
             view.how_to_export("tokenizer"),
             "data:",
             "  train_urls:",
-            f"    - {json.dumps(str(view.exported('text')) + '/*.jsonl')}",
-            f"  tokenizer: {json.dumps(str(view.tokenizer_folder))}",
+            f"    - {quoted(str(view.exported('text')) + '/*.jsonl')}",
+            f"  tokenizer: {quoted(str(view.tokenizer_folder))}",
         ],
     )
 
@@ -180,7 +179,7 @@ def torchtune(view: View) -> str:
             "dataset:",
             "  _component_: torchtune.datasets.text_completion_dataset",
             "  source: json",
-            f"  data_files: {json.dumps(str(view.exported('text')) + '/*.jsonl')}",
+            f"  data_files: {quoted(str(view.exported('text')) + '/*.jsonl')}",
             "  column: text",
             "  split: train",
             "  packed: true",

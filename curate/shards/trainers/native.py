@@ -5,18 +5,17 @@ What each reader does with a shard is in docs/trainers.md; the texts below are r
 libraries by `make test-trainers`.
 """
 
-import json
 import shlex
 from pathlib import Path
 
 from curate import files
 from curate.errors import UsageError
 from curate.shards import sidecars
-from curate.shards.trainers.view import Source, View
+from curate.shards.trainers.view import Source, View, quoted
 
 
 def _listed(paths: list[Path], indent: str) -> str:
-    return "".join(f"{indent}{json.dumps(str(path))},\n" for path in paths)
+    return "".join(f"{indent}{quoted(str(path))},\n" for path in paths)
 
 
 def _npy(source: Source) -> list[Path]:
@@ -35,7 +34,7 @@ tokenizer = TokenizerConfig(
     vocab_size={view.n_vocab},
     eos_token_id={view.eos_id},
     pad_token_id={view.eos_id},  # nothing is padded in windows of fixed length{bos}
-    identifier={json.dumps(str(view.tokenizer))},
+    identifier={quoted(str(view.tokenizer))},
 )
 """
     masks = view.masks()
@@ -67,7 +66,7 @@ max_steps = {steps}
     windows = view.n_windows(view.sequence)
     sources = "".join(
         f"""            SourceMixtureConfig(
-                source_name={json.dumps(source.name)},
+                source_name={quoted(source.name)},
                 target_ratio={source.n_windows(view.sequence)} / {windows},
                 paths=[
 {_listed(_npy(source), "                    ")}                ],
@@ -154,7 +153,7 @@ def gpt_neox(view: View) -> str:
         "seq_length": view.sequence,
         "train_iters": steps,
     }
-    lines += [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
+    lines += [f"{name}: {quoted(value)}" for name, value in settings.items()]
     return "\n".join([*lines, ""])
 
 
@@ -162,8 +161,8 @@ NEOX_EOS = "<|endoftext|>"
 
 
 def _neox_shards(part: str, shards: list[tuple[Path, int]]) -> list[str]:
-    paths = json.dumps([str(stem) for stem, _ in shards])
-    weights = json.dumps([float(size) for _, size in shards])
+    paths = quoted([str(stem) for stem, _ in shards])
+    weights = quoted([float(size) for _, size in shards])
     return [
         f"{part}_data_paths: &{part}_paths {paths}",
         f"{part}_data_weights: &{part}_weights {weights}",
@@ -181,9 +180,9 @@ def nanotron(view: View) -> str:
     steps = view.max_steps(total)
     sources = [source for source in view.sources if source.n_windows(window)]
     weights = ", ".join(f"{source.n_windows(window) / total!r}" for source in sources)
-    tokenizer = json.dumps(str(view.tokenizer_folder))
+    tokenizer = quoted(str(view.tokenizer_folder))
     named = "".join(
-        f"        - {json.dumps(str(_nanotron_folder(view, source)))}\n" for source in sources
+        f"        - {quoted(str(_nanotron_folder(view, source)))}\n" for source in sources
     )
     return f"""{view.head(window)}
 {view.how_to_export("tokenizer")}
@@ -241,7 +240,7 @@ def datatrove(view: View) -> str:
 from datatrove.utils.dataset import DatatroveFolderDataset
 
 dataset = DatatroveFolderDataset(
-    {json.dumps(str(view.mix.folder.resolve() / "shards"))},
+    {quoted(str(view.mix.folder.resolve() / "shards"))},
     seq_len={view.sequence},
     filename_pattern="*.ds",
     recursive=False,

@@ -1,5 +1,6 @@
 """Turn a mix into the numbers and paths that configurations are made of."""
 
+import json
 import os
 import shlex
 from dataclasses import dataclass, replace
@@ -11,6 +12,16 @@ from curate import files
 from curate.errors import IntegrityError, UsageError
 from curate.mix import Mix
 from curate.shards.exports import read_record
+
+
+def quoted(value: Any) -> str:
+    """
+    A value as Python, YAML and JSON alike read it; halves of characters they do not.
+
+    >>> quoted("/data/caf\u00e9 \U0001f642")
+    '"/data/caf\u00e9 \U0001f642"'
+    """
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
