@@ -302,6 +302,18 @@ def test_a_mix_is_not_written_into(mix: Mix, tmp_path: Path) -> None:
             exports.export(mix, "mds", out)
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"to": "mds"}'])
+def test_a_record_that_is_none_is_refused(mix: Mix, tmp_path: Path, text: str) -> None:
+    """Somebody else's file of that name, or half of ours."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "curate-export.json").write_text(text)
+
+    with pytest.raises(IntegrityError, match=r"curate-export\.json is n"):
+        exports.export(mix, "mds", tmp_path / "out")
+    with pytest.raises(IntegrityError, match=r"curate-export\.json is n"):
+        exports.check(mix, tmp_path / "out")
+
+
 def test_a_window_is_baked_into_mds_alone(mix: Mix, tmp_path: Path) -> None:
     """Others choose it when they read."""
     arguments = [str(mix.folder), "--to", "litdata", "--out", str(tmp_path / "out")]

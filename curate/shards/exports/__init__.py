@@ -30,6 +30,9 @@ from curate.shards.exports.folder import Comparing, Folder, Source
 RECORD = "curate-export.json"
 """Written last; the folder then takes its name, so that an export is there whole or not at all."""
 
+FIELDS = {"format", "to", "mix", "tokenizer", "shards", "options", "n_tokens", "n_dropped", "files"}
+"""Of that record (docs/format.md §6)."""
+
 WRITERS: dict[str, Callable[[Source, Folder], None]] = {
     "mds": arrays.write_mds,
     "litdata": arrays.write_litdata,
@@ -148,13 +151,18 @@ def check(
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """What a finished export says of itself, or None."""
+    """What a finished export says of itself, or None; IntegrityError if that is no such record."""
     import orjson
 
     try:
-        record: dict[str, Any] = orjson.loads((folder / RECORD).read_bytes())
+        record = orjson.loads((folder / RECORD).read_bytes())
     except FileNotFoundError:
         return None
     except orjson.JSONDecodeError:
         raise IntegrityError(f"{folder / RECORD} is not JSON") from None
+    if not isinstance(record, dict) or not record.keys() >= FIELDS:
+        raise IntegrityError(
+            f"{folder / RECORD} is no record of an export",
+            hint="Delete that folder and make the export again.",
+        )
     return record
