@@ -59,8 +59,9 @@ def keys(identifiers: "pl.Series") -> "pl.Series":
     """`key` over a String column: Binary column of the same length and name; nulls stay null."""
     import polars as pl
 
-    hashed = [None if i is None else key(i) for i in identifiers.to_list()]
-    return pl.Series(identifiers.name, hashed, dtype=pl.Binary)
+    encoded = identifiers.cast(pl.Binary).to_list()
+    hashed = [None if i is None else hashlib.sha256(i).digest() for i in encoded]
+    return pl.Series(identifiers.name, hashed, dtype=pl.Binary).bin.head(KEY_BYTES)
 
 
 def key_words(keys_: "pl.Series") -> "npt.NDArray[np.uint64]":

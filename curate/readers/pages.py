@@ -81,8 +81,10 @@ def epoch_seconds(times: "pl.Series") -> "pl.Series":
         return found.dt.epoch("s")
 
     first = times.drop_nulls().head(1)
+    fitting = (pattern for pattern in TIME_FORMATS if not read(first, pattern).null_count())
+    likely = next(fitting, TIME_FORMATS[0])
     result = pl.repeat(None, len(times), dtype=pl.Int64, eager=True)
-    for pattern in sorted(TIME_FORMATS, key=lambda pattern: read(first, pattern).null_count()):
+    for pattern in (likely, *TIME_FORMATS):
         if result.null_count() == times.null_count():
             break
         result = pl.select(pl.coalesce(result, read(times, pattern))).to_series()
