@@ -128,10 +128,10 @@ def _line(order: Order) -> str:
 
 
 def _inputs_unchanged(order: Order, loaded: recipe.Recipe) -> bool:
-    from curate.run.job import memory
+    from curate.run.job import memory, models_of
 
     locked = lock.load(order.recipe)
-    if locked is None:
+    if locked is None or locked.models != models_of(loaded):
         return False
     remembered = memory(order.store)
     names = {

@@ -100,6 +100,15 @@ def memory(store: Store) -> locks.Memory:
     return locks.Memory(store.root / "inputs.json")
 
 
+def models_of(loaded: recipe.Recipe) -> tuple[dict[str, Any], ...]:
+    """What a lock says of the models of a recipe's taggers, as they are now."""
+    return tuple(
+        {"tagger": name, **model}
+        for name, declared in tagger_declarations(loaded).items()
+        for model in taggers.models(declared)
+    )
+
+
 def resolve(path: Path, *, store: Store) -> tuple[recipe.Recipe, locks.Lock, tokenizer.Tokenizer]:
     """Load a recipe and resolve its inputs, tokenizer and models as they are now."""
     loaded = recipe.load(path)
@@ -112,11 +121,6 @@ def resolve(path: Path, *, store: Store) -> tuple[recipe.Recipe, locks.Lock, tok
         for name in locks.expand(source.name, source.files)
     )
     remembered.save()
-    models = tuple(
-        {"tagger": name, **model}
-        for name, declared in tagger_declarations(loaded).items()
-        for model in taggers.models(declared)
-    )
     found = locks.Lock(
         inputs=inputs,
         tokenizer={
@@ -126,7 +130,7 @@ def resolve(path: Path, *, store: Store) -> tuple[recipe.Recipe, locks.Lock, tok
             "eos_id": vocabulary.eos_id,
             "probe": list(vocabulary.probe),
         },
-        models=models,
+        models=models_of(loaded),
     )
     return loaded, found, vocabulary
 

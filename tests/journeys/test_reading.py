@@ -5,6 +5,7 @@ from pathlib import Path
 
 import zstandard
 
+from curate.taggers.shelf import located
 from curate.tokenizer import DEMO
 from tests.journeys import walk
 from tests.readers_world import lines, thread
@@ -88,6 +89,26 @@ def test_a_tokenizer_that_changed_is_refused(tmp_path: Path) -> None:
     vocabulary.unlink()
     assert "no tokenizer file mine.json" in (
         walk.curate("build", "small.toml", cwd=folder, expect=2).stderr
+    )
+
+
+def test_a_model_that_changed_is_refused(tmp_path: Path) -> None:
+    """Also by a build that was finished."""
+    folder = folder_with(tmp_path, False, threads(*range(1, 100)))
+    model, shipped = folder / "mine.ftz", located("builtin:toxicity").read_bytes()
+    model.write_bytes(shipped)
+    recipe = folder / "small.toml"
+    tagger = '[tagger.toxicity]\nmodel = "mine.ftz"\nlabel = "toxic"\n'
+    recipe.write_text(recipe.read_text().replace("[component", f"{tagger}[component", 1))
+    walk.curate("build", "small.toml", cwd=folder)
+    assert "up to date" in walk.curate("build", "small.toml", cwd=folder).stdout
+    model.write_bytes(shipped[:-1] + bytes([shipped[-1] ^ 1]))
+
+    said = walk.curate("build", "small.toml", cwd=folder, expect=3).stderr
+    assert "tagger toxicity: sha256 is" in said
+    model.unlink()
+    assert "no such model: mine.ftz" in (
+        walk.curate("build", "small.toml", cwd=folder, expect=4).stderr
     )
 
 
