@@ -12,7 +12,7 @@ import pytest
 from curate.errors import InputError
 from curate.lock import Input
 from curate.run import build, workers
-from curate.run.workers import WorkerDied, run_tasks
+from curate.run.workers import Crew, WorkerDied
 
 Progress = Callable[[int], None]
 
@@ -56,14 +56,11 @@ def run(task: Callable[..., object], n: int, workers: int) -> tuple[dict[int, ob
         nonlocal units
         units += amount
 
-    run_tasks(
-        task,
-        range(n),
-        workers=workers,
-        name_of=lambda number: f"dump {number}",
-        progress=advance,
-        done=results.__setitem__,
-    )
+    def name_of(number: int) -> str:
+        return f"dump {number}"
+
+    with Crew(workers) as crew:
+        crew.run(task, range(n), name_of=name_of, progress=advance, done=results.__setitem__)
     return results, units
 
 
@@ -71,6 +68,44 @@ def run(task: Callable[..., object], n: int, workers: int) -> tuple[dict[int, ob
 def test_every_task_is_done_once(workers: int) -> None:
     """Results and progress are the same for any number of workers."""
     assert ({0: 0, 1: 1, 2: 4, 3: 9}, 6) == run(square, 4, workers)
+
+
+def process(number: int, progress: Progress) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def test_workers_stay_for_the_next_tasks() -> None:
+    """Two runs are done by the same two processes, whatever the task; none is left at the end."""
+    seen: list[int] = []
+
+    def done(number: int, result: object) -> None:
+        assert isinstance(result, int)
+        seen.append(result)
+
+    with Crew(2) as crew:
+        for task, n in ((process, 6), (square, 2), (process, 4)):
+            crew.run(task, range(n), name_of=str, progress=lambda n: None, done=done)
+
+    assert 2 == len(set(seen[:6]) | set(seen[8:]))
+    assert [0, 1] == sorted(seen[6:8])
+    assert os.getpid() not in seen
+    assert [] == [pid for pid in set(seen[:6]) if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_worker_killed_between_two_runs_is_named() -> None:
+    """The run that wanted it ends, and leaves no other."""
+    seen: list[int] = []
+    with Crew(2) as crew:
+        crew.run(
+            process, range(4), name_of=str, progress=int, done=lambda _, pid: seen.append(int(pid))
+        )
+        for pid in set(seen):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied, match=r"the worker on dump [0-3] was killed by SIGKILL"):
+            crew.run(
+                square, range(4), name_of=lambda k: f"dump {k}", progress=int, done=lambda *_: None
+            )
 
 
 def test_workers_use_one_thread_each() -> None:

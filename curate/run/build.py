@@ -9,14 +9,15 @@ their place and renamed when their manifest, written last, is there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from curate import files, lock, recipe
 from curate.fingerprint import digest, fingerprint
-from curate.run import events, removals, workers
+from curate.run import events, removals
 from curate.run.order import Order, manifest_id, mix_names
+from curate.run.workers import Crew, available
 from curate.store import Store, read_receipt, write_receipt
 
 STAGES = ("read", "tag", "tokenize", "plan", "write")
@@ -52,26 +53,26 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
         from curate.run.stages import check_rejected
 
         job = jobs.open_job(order.recipe, store=order.store, locked=order.locked)
-        order = replace(order, workers=order.workers or _n_workers(job))
-        if order.workers > 1:
-            workers.prepare()
         built = Built(reached=order.until)
-        for stage in STAGES[: STAGES.index(order.until) + 1]:
-            if stage in ("read", "tag", "tokenize"):
-                _run_stage(job, stage, order, listen)
-                if stage == "read":
-                    check_rejected(job, order.max_rejected)
-                if stage == "tag":
-                    _run_stage(job, "calibrate", order, listen)
-            elif stage == "plan":
-                job = thresholds.resolved(job, locked=order.locked)
-                plan_of(job, listen)
-            else:
-                from curate.run.write import write_mixes
+        with Crew(order.workers or _n_workers(job)) as crew:
+            crew.prepare()
+            for stage in STAGES[: STAGES.index(order.until) + 1]:
+                if stage in ("read", "tag", "tokenize"):
+                    _run_stage(job, stage, order, crew, listen)
+                    if stage == "read":
+                        check_rejected(job, order.max_rejected)
+                    if stage == "tag":
+                        _run_stage(job, "calibrate", order, crew, listen)
+                elif stage == "plan":
+                    job = thresholds.resolved(job, locked=order.locked)
+                    plan_of(job, listen)
+                else:
+                    from curate.run.write import write_mixes
 
-                built.mixes, built.ids = write_mixes(job, order, plan_of(job, listen), listen)
-                facts = {"mixes": built.ids, "tokenizer": job.tokenizer.file_sha256}
-                write_receipt(_builds(order), _line(order), facts)
+                    plan = plan_of(job, listen)
+                    built.mixes, built.ids = write_mixes(job, order, plan, crew, listen)
+                    facts = {"mixes": built.ids, "tokenizer": job.tokenizer.file_sha256}
+                    write_receipt(_builds(order), _line(order), facts)
         return built
 
 
@@ -79,7 +80,7 @@ def _n_workers(job: Any) -> int:
     """One per core; one in all for what takes less time than starting others."""
     slow = any(told["kind"] == "detoxify" for told in job.taggers.values())
     n_bytes = sum(item.n_bytes for item in job.lock.inputs)
-    return workers.available() if slow or n_bytes >= SMALL else 1
+    return available() if slow or n_bytes >= SMALL else 1
 
 
 def finished(order: Order) -> Built | None:
@@ -151,7 +152,7 @@ def _tokenizer_unchanged(file: str, sha256: str) -> bool:
     return Path(file).is_file() and files.sha256_of(Path(file)) == sha256
 
 
-def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> None:
+def _run_stage(job: Any, stage: str, order: Order, crew: Crew, listen: events.Listener) -> None:
     from curate.run import stages
     from curate.run.steps import run_step
 
@@ -167,7 +168,7 @@ def _run_stage(job: Any, stage: str, order: Order, listen: events.Listener) -> N
         run_step(
             tasks.step,
             tasks=len(tasks.names),
-            workers=order.workers,
+            crew=crew,
             logging_dir=order.store.root / "logs" / stage,
             name_of=lambda rank: f"{stage} {tasks.names[rank]}",
             progress=lambda n: listen(events.Advanced(stage, n)),

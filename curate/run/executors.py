@@ -14,20 +14,21 @@ from pathlib import Path
 from datatrove.executor.local import LocalPipelineExecutor
 
 from curate.run.steps import Progress, Step, run_rank
-from curate.run.workers import run_tasks
+from curate.run.workers import Crew
 
 
 class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
     """datatrove's local executor with worker processes that are named when they die."""
 
-    def __init__(self, step: Step, *, tasks: int, workers: int, logging_dir: Path) -> None:
+    def __init__(self, step: Step, *, tasks: int, crew: Crew, logging_dir: Path) -> None:
         super().__init__(
             pipeline=[step],
             tasks=tasks,
-            workers=workers,
+            workers=crew.n_workers,
             logging_dir=str(logging_dir),
             skip_completed=False,
         )
+        self.crew = crew
 
     def run(
         self,
@@ -36,13 +37,12 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         progress: Progress,
         done: Callable[[int], None],
     ) -> None:
-        """Run every rank; see `workers.run_tasks` for what a dying worker does."""
+        """Run every rank; see `Crew.run` for what a dying worker does."""
         (step,) = self.pipeline
-        run_tasks(
+        self.crew.run(
             # The step alone: a worker need not import the executor.
             partial(run_rank, step, self.tasks),
             range(self.tasks),
-            workers=self.workers,
             name_of=name_of,
             progress=progress,
             done=lambda rank, _: done(rank),

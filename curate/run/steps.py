@@ -14,7 +14,7 @@ from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
 
-from curate.run.workers import run_tasks
+from curate.run.workers import Crew
 
 Progress = Callable[[int], None]
 
@@ -49,23 +49,22 @@ def run_step(
     step: Step,
     *,
     tasks: int,
-    workers: int,
+    crew: Crew,
     logging_dir: Path,
     name_of: Callable[[int], str],
     progress: Progress,
     done: Callable[[int], None] = lambda rank: None,
 ) -> None:
-    """Do every task of a step; see `workers.run_tasks` for what a dying worker does."""
-    if min(workers, tasks) > 1:
+    """Do every task of a step; see `Crew.run` for what a dying worker does."""
+    if min(crew.n_workers, tasks) > 1:
         from curate.run.executors import LocalExecutor
 
-        executor = LocalExecutor(step, tasks=tasks, workers=workers, logging_dir=logging_dir)
+        executor = LocalExecutor(step, tasks=tasks, crew=crew, logging_dir=logging_dir)
         executor.run(name_of=name_of, progress=progress, done=done)
         return
-    run_tasks(
+    crew.run(
         partial(run_rank, step, tasks),
         range(tasks),
-        workers=1,
         name_of=name_of,
         progress=progress,
         done=lambda rank, _: done(rank),

@@ -2,8 +2,8 @@
 Turn a list of task numbers into calls in worker processes, naming any worker that dies.
 
 The standard library's pools cannot say which task a killed worker was on, so each worker here is
-a plain process with a pipe: the parent sends a task number, the worker answers with progress, a
-result or an error. A dead worker ends the run at once with the name of its task.
+a plain process with a pipe: the parent sends a task, then numbers; the worker answers each with
+progress, a result or an error. A dead worker ends the run at once with the name of its task.
 """
 
 import multiprocessing
@@ -11,10 +11,10 @@ import multiprocessing.forkserver
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.errors import CurateError
 
@@ -36,6 +36,13 @@ Task = Callable[[int, Callable[[int], None]], Any]
 """What a worker runs: (task number, report progress) → result. Must pickle."""
 
 
+class Worker(NamedTuple):
+    """A process, and our end of its pipe."""
+
+    process: BaseProcess
+    connection: Connection
+
+
 class WorkerDied(CurateError):
     """A worker process ended without an answer (killed, out of memory, crashed)."""
 
@@ -47,92 +54,121 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare() -> None:
-    """Let the fork server start its imports, while the caller does something else."""
-    with _environment(ONE_THREAD):
-        _context()
-        multiprocessing.forkserver.ensure_running()
-
-
 def _context() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
 
 
-def run_tasks(
-    task: Task,
-    numbers: Sequence[int],
-    *,
-    workers: int,
-    name_of: Callable[[int], str],
-    progress: Callable[[int], None],
-    done: Callable[[int, Any], None],
-) -> None:
+class Crew:
     """
-    Call `task` once for each of `numbers`, at most `workers` at a time.
+    Up to `n_workers` processes that do the tasks of one stage after the other.
 
-    With one worker, or one task, everything runs in this process. Errors raised by a task are
-    raised here, with the other workers stopped; a worker that dies raises WorkerDied.
+    They start when there are two tasks to do, and stay until the crew is left: to import, and to
+    open an engine, takes as long as tokenizing forty megabytes.
     """
-    if workers == 1 or len(numbers) <= 1:
-        for number in numbers:
-            done(number, task(number, progress))
-        return
-    pending = list(reversed(numbers))
-    running: dict[Connection, tuple[BaseProcess, int]] = {}
-    idle: list[tuple[BaseProcess, Connection]] = []
-    with _environment(ONE_THREAD):
-        context = _context()
+
+    def __init__(self, n_workers: int) -> None:
+        self.n_workers = n_workers
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        for process, connection in self._workers:
+            if kind is None:
+                with suppress(OSError):  # one that died has nothing left to do
+                    connection.send(None)
+                process.join()
+        self._kill()
+
+    def prepare(self) -> None:
+        """Let the fork server, if one is needed, import while the caller does something else."""
+        if self.n_workers > 1:
+            with _environment(ONE_THREAD):
+                _context()
+                multiprocessing.forkserver.ensure_running()
+
+    def run(
+        self,
+        task: Task,
+        numbers: Sequence[int],
+        *,
+        name_of: Callable[[int], str],
+        progress: Callable[[int], None],
+        done: Callable[[int, Any], None],
+    ) -> None:
+        """
+        Call `task` once for each of `numbers`, at most `n_workers` at a time.
+
+        With one worker, or one task, everything runs in this process. Errors raised by a task are
+        raised here, with all workers stopped; a worker that dies raises WorkerDied.
+        """
+        if self.n_workers == 1 or len(numbers) <= 1:
+            for number in numbers:
+                done(number, task(number, progress))
+            return
+        pending = list(reversed(numbers))
+        running: dict[Connection, tuple[Worker, int]] = {}
         try:
-            for _ in range(min(workers, len(numbers))):
-                ours, theirs = context.Pipe()
-                started = context.Process(target=_work, args=(task, theirs))
-                started.start()
-                theirs.close()
-                idle.append((started, ours))
+            idle = self._ready(min(self.n_workers, len(numbers)))
+            for worker in idle:
+                _send(worker, task, name_of(pending[-1]))
             while pending or running:
                 while idle and pending:
-                    process, connection = idle.pop()
-                    number = pending.pop()
-                    running[connection] = (process, number)
-                    _send(connection, number, process, name_of(number))
+                    worker, number = idle.pop(), pending.pop()
+                    running[worker.connection] = (worker, number)
+                    _send(worker, number, name_of(number))
                 for ready in wait(list(running)):
                     assert isinstance(ready, Connection)
-                    connection = ready
-                    process, number = running[connection]
-                    kind, value = _receive(connection, process, name_of(number))
+                    worker, number = running[ready]
+                    kind, value = _receive(worker, name_of(number))
                     if kind == "progress":
                         progress(value)
                     elif kind == "error":
                         raise value
                     else:
-                        del running[connection]
-                        idle.append((process, connection))
+                        del running[ready]
+                        idle.append(worker)
                         done(number, value)
-            for process, connection in idle:
-                connection.send(None)
-                process.join()
-        finally:
-            for process, _ in [*idle, *running.values()]:
-                if process.is_alive():
-                    process.kill()
-                process.join()
+        except BaseException:
+            self._kill()
+            raise
+
+    def _ready(self, n: int) -> "list[Worker]":
+        """n workers, those that are missing started now."""
+        with _environment(ONE_THREAD):
+            context = _context()
+            while len(self._workers) < n:
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(theirs,))
+                process.start()
+                theirs.close()
+                self._workers.append(Worker(process, ours))
+        return self._workers[:n]
+
+    def _kill(self) -> None:
+        for process, _ in self._workers:
+            if process.is_alive():
+                process.kill()
+            process.join()
+        self._workers = []
 
 
-def _send(connection: Connection, number: int, process: BaseProcess, name: str) -> None:
+def _send(worker: Worker, order: Task | int, name: str) -> None:
     try:
-        connection.send(number)
+        worker.connection.send(order)
     except (BrokenPipeError, ConnectionResetError):
-        raise _death(process, name) from None
+        raise _death(worker.process, name) from None
 
 
-def _receive(connection: Connection, process: BaseProcess, name: str) -> tuple[str, Any]:
+def _receive(worker: Worker, name: str) -> tuple[str, Any]:
     try:
-        answer: tuple[str, Any] = connection.recv()
+        answer: tuple[str, Any] = worker.connection.recv()
         return answer
     except (EOFError, ConnectionResetError):
-        raise _death(process, name) from None
+        raise _death(worker.process, name) from None
 
 
 def _death(process: BaseProcess, name: str) -> WorkerDied:
@@ -164,14 +200,18 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def _work(task: Task, connection: Connection) -> None:
+def _work(connection: Connection) -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    while (number := connection.recv()) is not None:
+    task: Task | None = None
+    while (order := connection.recv()) is not None:
+        if callable(order):
+            task = order
+            continue
+        assert task is not None
         try:
-            result = task(number, lambda n: connection.send(("progress", n)))
-            connection.send(("result", result))
+            connection.send(("result", task(order, lambda n: connection.send(("progress", n)))))
         except Exception as error:
             connection.send(("error", _portable(error)))
 

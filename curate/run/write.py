@@ -21,6 +21,7 @@ from curate.run.order import Order, manifest_id, mix_names
 from curate.run.origin import origin_of
 from curate.run.seal import seal
 from curate.run.steps import Progress, Step, run_step
+from curate.run.workers import Crew
 from curate.store import Part, read_receipt, write_receipt
 from curate.tokenizer import Tokenizer
 
@@ -110,7 +111,11 @@ class WriteMix(Step):
 
 
 def write_mixes(
-    job: Job, order: Order, plan: tuple[Path, Mapping[str, Any]], listen: events.Listener
+    job: Job,
+    order: Order,
+    plan: tuple[Path, Mapping[str, Any]],
+    crew: Crew,
+    listen: events.Listener,
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Write what is missing of a plan's mixes; returns their folders and manifest ids by name."""
     folder, facts = plan
@@ -152,7 +157,7 @@ def write_mixes(
             step,
             tasks=len(missing),
             # Arms that share files are written one after the other, so that each finds the last.
-            workers=1 if by_source else order.workers,
+            crew=Crew(1) if by_source else crew,
             logging_dir=order.store.root / "logs" / "write",
             name_of=lambda rank: f"write {step.arms[rank]['mix']}",
             progress=lambda n: listen(events.Advanced("write", n)),
