@@ -91,7 +91,7 @@ check: $(VENV)/.dev ## lint, types, layers, every recipe plans
 docs: $(VENV)/.dev ## regenerate docs/cli.md and the schemas
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.dev ## measure: WHAT=read|tag|plan|tokens|write|build|bound|stages|audit
+bench: $(VENV)/.dev ## measure: WHAT=read|tag|plan|tokens|write|build|bound|stages|workers|audit
 	$(BIN)/python benchmarks/$(WHAT).py
 
 clean: ## delete what can be made again (not dumps, store or mixes)

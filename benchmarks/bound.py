@@ -1,14 +1,12 @@
 """
 Turn a C4 dump into the least that a build of it can take: each native call alone, nothing between.
 
-    python benchmarks/bound.py --tokenizer tokenizer.json --copies 10
+    python benchmarks/bound.py --tokenizer tokenizer.json --copies 5
 
 The bound is the sum of: decompress, parse JSON, take the digests that the formats ask for, compress
 documents, read them, (whole job) make words and ask fastText, encode, write ids and take their
 sha256, twice: to the pool and to the shards. CPU seconds of one thread, each call's inputs ready in
-memory, models loaded before. Then what `--workers` bring to the same text in `--dumps` files, by
-the clock, each with a core: alone, a worker would use some of the other core too, to write while it
-reads.
+memory, models loaded before.
 """
 
 import os
@@ -24,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -84,35 +81,13 @@ def bound(dump: Path, tokenizer: Path, folder: Path) -> dict[str, float]:
     return spent
 
 
-def built(
-    job: str,
-    dumps: str,
-    tokenizer: Path,
-    work: Path,
-    *,
-    workers: int,
-    until: str = "write",
-    n_cores: int | None = None,
-) -> Cost:
+def built(job: str, dump: Path, tokenizer: Path, work: Path, *, until: str) -> Cost:
     """`curate build` of a job up to a stage."""
     recipe = work / "bench.toml"
-    write_recipe(recipe, job, tokenizer, dumps)
-    line = ["-m", "curate", "build", recipe, "--workers", workers, "--store", work / "store",
+    write_recipe(recipe, job, tokenizer, dump)
+    line = ["-m", "curate", "build", recipe, "--workers", "1", "--store", work / "store",
             "--out", work / "mixes", "--record", work / "manifests", "--until", until]  # fmt: skip
-    return run([sys.executable, *map(str, line)], n_cores=n_cores)
-
-
-def divided(dump: Path, n_dumps: int, folder: Path) -> str:
-    """Deal the lines of a dump out to several; returns the pattern that names them."""
-    folder.mkdir()
-    with ExitStack() as stack:
-        lines = stack.enter_context(igzip.open(dump))
-        parts = [
-            stack.enter_context(igzip.open(folder / f"{n}.json.gz", "wb")) for n in range(n_dumps)
-        ]
-        for number, line in enumerate(lines):
-            parts[number % n_dumps].write(line)
-    return str(folder / "*.json.gz")
+    return run([sys.executable, *map(str, line)])
 
 
 def main() -> None:
@@ -124,8 +99,6 @@ def main() -> None:
     )
     parser.add_argument("--megabytes", type=int, help="of text; default all there is")
     parser.add_argument("--copies", type=int, default=1, help="of the texts, lines shuffled")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--dumps", type=int, default=16, help="for the workers")
     options = parser.parse_args()
     tokenizer = options.tokenizer.resolve()
     limit = None if options.megabytes is None else options.megabytes * 1_000_000
@@ -145,24 +118,13 @@ def main() -> None:
             for until in ("tokenize", "write"):
                 work = folder / "work"
                 work.mkdir()
-                stages.append(built(job, str(dump), tokenizer, work, workers=1, until=until))
+                stages.append(built(job, dump, tokenizer, work, until=until))
                 shutil.rmtree(work)
             before, after = (cost.cpu_seconds for cost in stages)
             print(
                 f"{job:<8}{least:>8.2f}{after:>8.2f}{least / after:>12.0%}   "
                 f"{(after - before) / after:.0%}"
             )
-        dumps = divided(dump, options.dumps, folder / "dumps")
-        print(f"\n{options.dumps} dumps, whole job{'clock s':>10}")
-        clock = []
-        for workers, n_cores in ((1, options.workers), (1, 1), (options.workers, options.workers)):
-            work = folder / "work"
-            work.mkdir()
-            cost = built("whole", dumps, tokenizer, work, workers=workers, n_cores=n_cores)
-            clock.append(cost.wall_seconds)
-            shutil.rmtree(work)
-            print(f"{workers} worker(s) on {n_cores} core(s){clock[-1]:>8.1f}")
-        print(f"{clock[1] / clock[2]:.2f} times as fast as one on one core")
 
 
 if __name__ == "__main__":
