@@ -91,8 +91,8 @@ check: $(VENV)/.dev ## lint, types, layers, every recipe plans
 docs: $(VENV)/.dev ## regenerate docs/cli.md and the schemas
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.dev ## measure: WHAT=read|tag|plan|tokens|write|build|bound|stages|workers|audit
-	$(BIN)/python benchmarks/$(WHAT).py
+bench: $(VENV)/.dev ## measure: FLAGS=…, WHAT=read|tag|plan|tokens|write|build|bound|stages|workers|audit
+	$(BIN)/python benchmarks/$(WHAT).py $(FLAGS)
 
 clean: ## delete what can be made again (not dumps, store or mixes)
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
