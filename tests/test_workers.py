@@ -76,7 +76,7 @@ def process(number: int, progress: Progress) -> int:
 
 
 def test_workers_stay_for_the_next_tasks() -> None:
-    """Two runs are done by the same two processes, whatever the task; none is left at the end."""
+    """Two processes do the tasks of every run until they are dismissed; none is left at the end."""
     seen: list[int] = []
 
     def done(number: int, result: object) -> None:
@@ -87,8 +87,12 @@ def test_workers_stay_for_the_next_tasks() -> None:
         for task, n in ((process, 6), (square, 2), (process, 4)):
             crew.run(task, range(n), name_of=str, progress=lambda n: None, done=done)
 
-    assert 2 == len(set(seen[:6]) | set(seen[8:]))
+        crew.dismiss()
+        crew.run(process, range(2), name_of=str, progress=lambda n: None, done=done)
+
+    assert 2 == len(set(seen[:6]) | set(seen[8:12]))
     assert [0, 1] == sorted(seen[6:8])
+    assert {os.getpid(), *seen[:6]}.isdisjoint(seen[12:])
     assert os.getpid() not in seen
     assert [] == [pid for pid in set(seen[:6]) if Path(f"/proc/{pid}").exists()]
 

@@ -64,6 +64,7 @@ def build(order: Order, listen: events.Listener = events.ignore) -> Built:
                     if stage == "tag":
                         _run_stage(job, "calibrate", order, crew, listen)
                 elif stage == "plan":
+                    crew.dismiss()
                     job = thresholds.resolved(job, locked=order.locked)
                     plan_of(job, listen)
                 else:

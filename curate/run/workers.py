@@ -64,7 +64,7 @@ class Crew:
     """
     Up to `n_workers` processes that do the tasks of one stage after the other.
 
-    They start when there are two tasks to do, and stay until the crew is left: to import, and to
+    They start when there are two tasks to do, and stay until they are dismissed: to import, and to
     open an engine, takes as long as tokenizing forty megabytes.
     """
 
@@ -76,12 +76,18 @@ class Crew:
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
-        for process, connection in self._workers:
-            if kind is None:
-                with suppress(OSError):  # one that died has nothing left to do
-                    connection.send(None)
-                process.join()
+        if kind is None:
+            self.dismiss()
         self._kill()
+
+    def dismiss(self) -> None:
+        """Let the workers end, and give back the memory they hold; later tasks start others."""
+        for _, connection in self._workers:
+            with suppress(OSError):  # one that died has nothing left to do
+                connection.send(None)
+        for process, _ in self._workers:
+            process.join()
+        self._workers = []
 
     def prepare(self) -> None:
         """Let the fork server, if one is needed, import while the caller does something else."""
