@@ -2,20 +2,23 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from curate.errors import InputError, IntegrityError, RecipeError
 from curate.fingerprint import digest
+from curate.lock import parse
 from curate.tokenizer import PROBE_TEXT, from_bytes, load
 from tests import tiny_files
+from tests.journeys import walk
 
 BYTES = tiny_files.tokenizer_json()
 END = "<|endoftext|>"
@@ -207,21 +210,29 @@ def test_real_tokenizers_are_what_their_owner_says(shared: Path) -> None:
     } == found
 
 
+OLD, NEW = "0123456789abcdef" * 2 + "01234567", "fedcba9876543210" * 2 + "fedcba98"
+
+
 class Hub(BaseHTTPRequestHandler):
-    """The two answers of the Hub that a download needs."""
+    """The two answers of the Hub that a download needs; `commits` says where each name points."""
+
+    commits: ClassVar[dict[str, str]] = {}
+    content: ClassVar[dict[str, bytes]] = {OLD: BYTES, NEW: BYTES + b"\n"}
 
     def _answer(self, body: bool) -> None:
-        known = self.path == "/org/some-name/resolve/v2/tokenizer.json"
-        self.send_response(200 if known else 404)
-        if known:
-            self.send_header("X-Repo-Commit", "0123456789abcdef0123456789abcdef01234567")
-            self.send_header("ETag", f'"{digest(BYTES)}"')
+        asked = re.fullmatch("/org/some-name/resolve/(.+)/tokenizer.json", self.path)
+        commit = self.commits.get(asked[1], asked[1]) if asked else ""
+        content = self.content.get(commit, b"")
+        self.send_response(200 if content else 404)
+        if content:
+            self.send_header("X-Repo-Commit", commit)
+            self.send_header("ETag", f'"{digest(content)}"')
         else:
             self.send_header("X-Error-Code", "EntryNotFound")
-        self.send_header("Content-Length", str(len(BYTES) if known else 0))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if body and known:
-            self.wfile.write(BYTES)
+        if body:
+            self.wfile.write(content)
 
     def do_HEAD(self) -> None:
         """Headers only."""
@@ -237,7 +248,8 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    """Address of a local Hub with one file."""
+    """Address of a local Hub with one file, in two commits."""
+    Hub.commits = {"v2": OLD, "main": OLD}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -274,6 +286,28 @@ def test_the_hub_is_asked_once(hub: str, tmp_path: Path) -> None:
 
     assert expected == loaded(file, tmp_path, HF_ENDPOINT=hub)
     assert expected == loaded(file, tmp_path, HF_HUB_OFFLINE="1")
+
+
+def test_a_lock_pins_the_commit_of_a_tokenizer(hub: str, tmp_path: Path) -> None:
+    """What the Hub has by now does not matter to a locked recipe, on another machine too."""
+    (tmp_path / "text.txt").write_text("a mild word\n")
+    (tmp_path / "r.toml").write_text(
+        'name = "r"\nversion = "1.0.0"\nseed = 1\n'
+        f'[tokenizer]\nfile = "hf://org/some-name/tokenizer.json"\neos = "{END}"\n'
+        '[source.s]\nreader = "text"\nfiles = ["text.txt"]\nlicense = "MIT"\n'
+        '[component.c]\nsource = "s"\nepochs = 1\n'
+    )
+
+    def told(*arguments: str, home: str) -> str:
+        here = {"HF_HOME": str(tmp_path / home), "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": hub}
+        walk.curate(*arguments, cwd=tmp_path, env=here)
+        return str(parse((tmp_path / "r.lock").read_text()).tokenizer["revision"])
+
+    assert OLD == told("lock", "r.toml", home="mine")
+    Hub.commits["main"] = NEW
+    assert OLD == told("build", "r.toml", "--locked", home="another")
+    assert OLD == told("lock", "r.toml", home="third")
+    assert NEW == told("lock", "r.toml", "--force", home="fourth")
 
 
 def test_a_file_the_hub_lacks_is_a_mistake_of_the_recipe(hub: str, tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ def command(recipe: Path, store: Path, force: bool, as_json: bool) -> None:
     from curate.run import job
     from curate.store import Store
 
-    _, found, _ = job.resolve(recipe, store=Store(store))
-    there = locks.load(recipe)
-    if there is not None and not force:
+    there = None if force else locks.load(recipe)
+    _, found, _ = job.resolve(recipe, store=Store(store), locked=there)
+    if there is not None:
         locks.check(there, found, recipe=recipe)
         state = "unchanged"
     else:

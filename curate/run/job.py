@@ -109,11 +109,19 @@ def models_of(loaded: recipe.Recipe) -> tuple[dict[str, Any], ...]:
     )
 
 
-def resolve(path: Path, *, store: Store) -> tuple[recipe.Recipe, locks.Lock, tokenizer.Tokenizer]:
-    """Load a recipe and resolve its inputs, tokenizer and models as they are now."""
+def resolve(
+    path: Path, *, store: Store, locked: locks.Lock | None = None
+) -> tuple[recipe.Recipe, locks.Lock, tokenizer.Tokenizer]:
+    """
+    Load a recipe and resolve its inputs, tokenizer and models as they are now.
+
+    A tokenizer of the Hub is taken from the commit in `locked`, if that is of the same name.
+    """
     loaded = recipe.load(path)
     told = loaded.tokenizer
-    vocabulary = tokenizer.load(told.file, eos=told.eos, bos=told.bos)
+    known = {} if locked is None else locked.tokenizer
+    commit = known.get("revision") if known.get("file") == told.file else None
+    vocabulary = tokenizer.load(told.file, eos=told.eos, bos=told.bos, revision=commit)
     remembered = memory(store)
     inputs = tuple(
         locks.resolve(source.name, name, remembered)
@@ -125,6 +133,7 @@ def resolve(path: Path, *, store: Store) -> tuple[recipe.Recipe, locks.Lock, tok
         inputs=inputs,
         tokenizer={
             "file": told.file,
+            **({"revision": vocabulary.revision} if vocabulary.revision else {}),
             "sha256": vocabulary.sha256,
             "n_vocab": vocabulary.n_vocab,
             "eos_id": vocabulary.eos_id,
@@ -141,8 +150,8 @@ def open_job(path: Path, *, store: Store, locked: bool = False) -> Job:
 
     Raises IntegrityError if an input, the tokenizer or a model is not the locked one.
     """
-    loaded, found, vocabulary = resolve(path, store=store)
     there = locks.load(path)
+    loaded, found, vocabulary = resolve(path, store=store, locked=there)
     if there is None:
         if locked:
             raise UsageError(

@@ -17,7 +17,7 @@ converted to one when loaded, so that every trainer can read what a mix was writ
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,6 +65,7 @@ class Tokenizer:
     bos_id: int | None
     probe: tuple[int, ...]  # ids of PROBE_TEXT, with BOS (if configured) and EOS
     json: bytes = field(repr=False)  # tokenizer.json, as obtained or converted
+    revision: str = field(default="", compare=False)  # the Hub's commit it was taken from
 
     def encoder(self) -> "tokenizers.Tokenizer":
         """
@@ -115,16 +116,22 @@ class Tokenizer:
             )
 
 
-def load(file: str, *, eos: str, bos: str | None = None) -> Tokenizer:
+def load(file: str, *, eos: str, bos: str | None = None, revision: str | None = None) -> Tokenizer:
     """
     Load a tokenizer by name and look up its EOS and BOS by text.
 
     `file` is `builtin:demo`, a path to a `tokenizer.json`, a `.tiktoken` or a SentencePiece
-    `.model`, `tiktoken:<encoding>`, or `hf://<org>/<name>[@<revision>]/tokenizer.json`.
+    `.model`, `tiktoken:<encoding>`, or `hf://<org>/<name>[@<revision>]/tokenizer.json`; of the Hub
+    the commit `revision` is taken, if given, whatever the name says or the Hub has by now.
     Raises RecipeError (name or token not understood), InputError (damaged file), RemoteError.
     """
-    name, data, obtained = _obtain(file)
-    return from_bytes(data, name=name, eos=eos, bos=bos, file_sha256=digest(obtained))
+    if file.startswith("hf://"):
+        path, name, commit = _from_hub(file, revision)
+        data, obtained = _converted(path, file)
+    else:
+        (name, data, obtained), commit = _obtain(file), ""
+    made = from_bytes(data, name=name, eos=eos, bos=bos, file_sha256=digest(obtained))
+    return replace(made, revision=commit)
 
 
 def from_bytes(
@@ -207,32 +214,33 @@ def _obtain(file: str) -> tuple[str, bytes, bytes]:
             )
         data = _read(DEMO)
         return "demo", data, data
-    if file.startswith("hf://"):
-        path, name = _from_hub(file)
-    elif file.startswith("tiktoken:"):
+    if file.startswith("tiktoken:"):
         from curate.tokenizer.tiktoken import convert_encoding
 
         encoding = file.removeprefix("tiktoken:")
         data, obtained = convert_encoding(encoding)
         return _name(encoding), data, obtained
-    else:
-        path = Path(file)
-        if path.is_dir():
-            raise RecipeError(
-                f"{file} is a folder, not a tokenizer file",
-                hint=f"file = {json.dumps(str(path / 'tokenizer.json'))}",
-            )
-        name = _name(path.stem)
+    path = Path(file)
+    if path.is_dir():
+        raise RecipeError(
+            f"{file} is a folder, not a tokenizer file",
+            hint=f"file = {json.dumps(str(path / 'tokenizer.json'))}",
+        )
+    return _name(path.stem), *_converted(path, file)
+
+
+def _converted(path: Path, file: str) -> tuple[bytes, bytes]:
+    """The tokenizer.json that a file is or is converted to, and the bytes of the file."""
     obtained = _read(path)
     if path.suffix == ".tiktoken":
         from curate.tokenizer.tiktoken import convert_file
 
-        return name, convert_file(obtained, path.stem), obtained
+        return convert_file(obtained, path.stem), obtained
     if path.suffix == ".model":
         from curate.tokenizer.sentencepiece import convert
 
-        return name, convert(obtained, str(file)), obtained
-    return name, obtained, obtained
+        return convert(obtained, file), obtained
+    return obtained, obtained
 
 
 def _name(text: str) -> str:
@@ -251,8 +259,8 @@ def _read(path: Path) -> bytes:
         raise InputError(f"cannot read tokenizer {path}: {error.strerror}") from error
 
 
-def _from_hub(file: str) -> tuple[Path, str]:
-    """Download (or find in the cache) `hf://org/name[@revision]/path`: (path, name)."""
+def _from_hub(file: str, commit: str | None) -> tuple[Path, str, str]:
+    """Download (or find in the cache) `hf://org/name[@revision]/path`: (path, name, commit)."""
     match = re.fullmatch(r"hf://([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)", file)
     if match is None:
         raise RecipeError(
@@ -260,6 +268,7 @@ def _from_hub(file: str) -> tuple[Path, str]:
             hint='It looks like "hf://org/name/tokenizer.json" or "hf://org/name@revision/…".',
         )
     repository, revision, inside = match.groups()
+    revision = commit or (unquote(revision) if revision else None)
     try:
         from huggingface_hub import errors, hf_hub_download
     except ImportError as error:
@@ -267,9 +276,7 @@ def _from_hub(file: str) -> tuple[Path, str]:
             "hf:// tokenizers need huggingface-hub", hint="pip install huggingface-hub"
         ) from error
     try:
-        found = hf_hub_download(
-            repository, inside, revision=unquote(revision) if revision else None
-        )
+        found = Path(hf_hub_download(repository, inside, revision=revision))
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise RecipeError(
             f"the Hub has no {repository}" + (f" at {revision}" if revision else ""),
@@ -284,7 +291,8 @@ def _from_hub(file: str) -> tuple[Path, str]:
         raise RecipeError(f"{repository} has no file {inside}") from error
     except (errors.HfHubHTTPError, OSError) as error:
         raise RemoteError(f"cannot download {file}: {type(error).__name__}") from error
-    return Path(found), _name(repository.rpartition("/")[2])
+    # The cache is laid out as …/snapshots/<commit>/<path in the repository>.
+    return found, _name(repository.rpartition("/")[2]), found.parents[inside.count("/")].name
 
 
 def _text(data: bytes, name: str) -> str:
