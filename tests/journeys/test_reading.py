@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import zstandard
 
 from curate.taggers.shelf import located
@@ -73,43 +74,47 @@ def test_a_damaged_dump_stops_a_build(tmp_path: Path) -> None:
     assert [] == list(folder.glob("store/documents/*/*.receipt.json"))
 
 
-def test_a_tokenizer_that_changed_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "shipped", "recipe", "changed", "gone"),
+    [
+        (
+            "mine.json",
+            DEMO,
+            ("builtin:demo", "mine.json"),
+            "tokenizer: sha256 is",
+            (2, "no tokenizer file mine.json"),
+        ),
+        (
+            "mine.ftz",
+            located("builtin:toxicity"),
+            ("[component", '[tagger.t]\nmodel = "mine.ftz"\nlabel = "toxic"\n[component'),
+            "tagger t: sha256 is",
+            (4, "no such model: mine.ftz"),
+        ),
+    ],
+)
+def test_a_tokenizer_or_model_that_changed_is_refused(
+    tmp_path: Path,
+    file: str,
+    shipped: Path,
+    recipe: tuple[str, str],
+    changed: str,
+    gone: tuple[int, str],
+) -> None:
     """Also by a build that was finished: the lock says which bytes it was."""
     folder = folder_with(tmp_path, False, threads(*range(1, 100)))
-    vocabulary = folder / "mine.json"
-    vocabulary.write_bytes(DEMO.read_bytes())
-    recipe = folder / "small.toml"
-    recipe.write_text(recipe.read_text().replace("builtin:demo", "mine.json"))
+    mine = folder / file
+    mine.write_bytes(shipped.read_bytes())
+    text = (folder / "small.toml").read_text()
+    (folder / "small.toml").write_text(text.replace(*recipe, 1))
     walk.curate("build", "small.toml", cwd=folder)
     assert "up to date" in walk.curate("build", "small.toml", cwd=folder).stdout
-    vocabulary.write_bytes(DEMO.read_bytes() + b"\n")
+    mine.write_bytes(shipped.read_bytes() + b"\n")
 
-    said = walk.curate("build", "small.toml", cwd=folder, expect=3).stderr
-    assert "tokenizer: sha256 is" in said
-    vocabulary.unlink()
-    assert "no tokenizer file mine.json" in (
-        walk.curate("build", "small.toml", cwd=folder, expect=2).stderr
-    )
-
-
-def test_a_model_that_changed_is_refused(tmp_path: Path) -> None:
-    """Also by a build that was finished."""
-    folder = folder_with(tmp_path, False, threads(*range(1, 100)))
-    model, shipped = folder / "mine.ftz", located("builtin:toxicity").read_bytes()
-    model.write_bytes(shipped)
-    recipe = folder / "small.toml"
-    tagger = '[tagger.toxicity]\nmodel = "mine.ftz"\nlabel = "toxic"\n'
-    recipe.write_text(recipe.read_text().replace("[component", f"{tagger}[component", 1))
-    walk.curate("build", "small.toml", cwd=folder)
-    assert "up to date" in walk.curate("build", "small.toml", cwd=folder).stdout
-    model.write_bytes(shipped[:-1] + bytes([shipped[-1] ^ 1]))
-
-    said = walk.curate("build", "small.toml", cwd=folder, expect=3).stderr
-    assert "tagger toxicity: sha256 is" in said
-    model.unlink()
-    assert "no such model: mine.ftz" in (
-        walk.curate("build", "small.toml", cwd=folder, expect=4).stderr
-    )
+    assert changed in walk.curate("build", "small.toml", cwd=folder, expect=3).stderr
+    mine.unlink()
+    code, said = gone
+    assert said in walk.curate("build", "small.toml", cwd=folder, expect=code).stderr
 
 
 def test_joined_dumps_are_one(tmp_path: Path) -> None:
