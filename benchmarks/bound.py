@@ -81,13 +81,13 @@ def bound(dump: Path, tokenizer: Path, folder: Path) -> dict[str, float]:
     return spent
 
 
-def built(job: str, dump: Path, tokenizer: Path, work: Path, *, until: str) -> Cost:
-    """`curate build` of a job up to a stage."""
+def built(job: str, dump: Path, tokenizer: Path, work: Path) -> Cost:
+    """`curate build` of a job."""
     recipe = work / "bench.toml"
     write_recipe(recipe, job, tokenizer, dump)
     line = ["-m", "curate", "build", recipe, "--workers", "1", "--store", work / "store",
-            "--out", work / "mixes", "--record", work / "manifests", "--until", until]  # fmt: skip
-    return run([sys.executable, *map(str, line)])
+            "--out", work / "mixes", "--record", work / "manifests"]  # fmt: skip
+    return run([sys.executable, *line])
 
 
 def main() -> None:
@@ -112,19 +112,13 @@ def main() -> None:
             print(f"{call:<20}{cost:>8.2f}")
         tagging = spent["make words"] + spent["fastText"]
         total = sum(spent.values())
-        print(f"\n{'job':<8}{'bound':>8}{'build':>8}{'bound/build':>13}   plan + write of it")
+        print(f"\n{'job':<8}{'bound':>8}{'build':>8}{'bound/build':>13}")
         for job, least in (("tokens", total - tagging), ("whole", total)):
-            stages = []
-            for until in ("tokenize", "write"):
-                work = folder / "work"
-                work.mkdir()
-                stages.append(built(job, dump, tokenizer, work, until=until))
-                shutil.rmtree(work)
-            before, after = (cost.cpu_seconds for cost in stages)
-            print(
-                f"{job:<8}{least:>8.2f}{after:>8.2f}{least / after:>12.0%}   "
-                f"{(after - before) / after:.0%}"
-            )
+            work = folder / "work"
+            work.mkdir()
+            cost = built(job, dump, tokenizer, work).cpu_seconds
+            shutil.rmtree(work)
+            print(f"{job:<8}{least:>8.2f}{cost:>8.2f}{least / cost:>12.0%}")
 
 
 if __name__ == "__main__":

@@ -34,13 +34,13 @@ def divided(dump: Path, n_dumps: int, folder: Path) -> None:
             parts[number % n_dumps].write(line)
 
 
-def seconds(dumps: str, tokenizer: Path, work: Path, *, workers: int, n_cores: int) -> float:
-    """Clock seconds of a build with so many workers, on so many cores."""
+def seconds(dumps: str, tokenizer: Path, work: Path, n_workers: int) -> float:
+    """Clock seconds of a build with so many workers, on as many cores."""
     work.mkdir()
     write_recipe(work / "bench.toml", "whole", tokenizer, dumps)
-    line = ["-m", "curate", "build", work / "bench.toml", "--workers", workers,
+    line = ["-m", "curate", "build", work / "bench.toml", "--workers", str(n_workers),
             "--store", work / "store", "--out", work / "mixes", "--record", work / "m"]  # fmt: skip
-    cost = run([sys.executable, *map(str, line)], n_cores=n_cores)
+    cost = run([sys.executable, *line], n_cores=n_workers)
     shutil.rmtree(work)
     return cost.wall_seconds
 
@@ -67,7 +67,7 @@ def main() -> None:
         times = []
         for n in (1, options.workers):
             dumps, work = str(folder / "dumps" / "*.gz"), folder / "work"
-            times.append(seconds(dumps, tokenizer, work, workers=n, n_cores=n))
+            times.append(seconds(dumps, tokenizer, work, n))
             print(f"{n} worker(s) on as many cores{times[-1]:>8.1f}", flush=True)
         print(f"{times[0] / times[1]:.2f} times as fast")
 

@@ -71,45 +71,45 @@ def test_every_task_is_done_once(workers: int) -> None:
 
 
 def process(number: int, progress: Progress) -> int:
-    time.sleep(0.05)
     return os.getpid()
 
 
-def test_workers_stay_for_the_next_tasks() -> None:
-    """Two processes do the tasks of every run until they are dismissed; none is left at the end."""
-    seen: list[int] = []
+def in_turn(crew: Crew, task: Callable[..., object], n: int) -> list[object]:
+    """What n tasks gave, by number."""
+    found: dict[int, object] = {}
+    crew.run(
+        task,
+        range(n),
+        name_of=lambda number: f"dump {number}",
+        progress=lambda amount: None,
+        done=found.__setitem__,
+    )
+    return [found[number] for number in range(n)]
 
-    def done(number: int, result: object) -> None:
-        assert isinstance(result, int)
-        seen.append(result)
 
+def test_workers_stay_until_they_are_dismissed() -> None:
+    """The same two processes do the tasks of every run, then others; none is left at the end."""
     with Crew(2) as crew:
-        for task, n in ((process, 6), (square, 2), (process, 4)):
-            crew.run(task, range(n), name_of=str, progress=lambda n: None, done=done)
-
+        first = set(in_turn(crew, process, 6))
+        assert [0, 1, 4] == in_turn(crew, square, 3)
+        again = set(in_turn(crew, process, 4))
         crew.dismiss()
-        crew.run(process, range(2), name_of=str, progress=lambda n: None, done=done)
+        later = set(in_turn(crew, process, 2))
 
-    assert 2 == len(set(seen[:6]) | set(seen[8:12]))
-    assert [0, 1] == sorted(seen[6:8])
-    assert {os.getpid(), *seen[:6]}.isdisjoint(seen[12:])
-    assert os.getpid() not in seen
-    assert [] == [pid for pid in set(seen[:6]) if Path(f"/proc/{pid}").exists()]
+    assert (2, 2) == (len(first), len(later))
+    assert first == again
+    assert first.isdisjoint({os.getpid(), *later})
+    assert not [pid for pid in first | later if Path(f"/proc/{pid}").exists()]
 
 
 def test_a_worker_killed_between_two_runs_is_named() -> None:
-    """The run that wanted it ends, and leaves no other."""
-    seen: list[int] = []
+    """The next run ends with the name of what it would have done."""
     with Crew(2) as crew:
-        crew.run(
-            process, range(4), name_of=str, progress=int, done=lambda _, pid: seen.append(int(pid))
-        )
-        for pid in set(seen):
+        for pid in set(in_turn(crew, process, 2)):
+            assert isinstance(pid, int)
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(WorkerDied, match=r"the worker on dump [0-3] was killed by SIGKILL"):
-            crew.run(
-                square, range(4), name_of=lambda k: f"dump {k}", progress=int, done=lambda *_: None
-            )
+            in_turn(crew, square, 4)
 
 
 def test_workers_use_one_thread_each() -> None:

@@ -177,15 +177,16 @@ def test_killed_at_every_write(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(1500)
 def test_killed_at_random_moments(tmp_path: Path, scale: int) -> None:
-    """SIGKILL to the whole process group of a two-worker build at 30 random moments."""
+    """SIGKILL to the whole process group of a two-worker build, 30 times before it had finished."""
     folder = tiny(tmp_path / "work", RECIPE + MORE)
     command = [sys.executable, "-m", "curate", "build", "tiny.toml", "--workers", "2"]
+    began = time.monotonic()
     walk.curate(*command[3:], cwd=folder)
+    whole = time.monotonic() - began
     expected = walk.every_file(folder / "mixes")
-    moments = random.Random(1)
-    for number in range(30 * scale):
-        if number % 5 == 0:  # five kills, one after the other, in the life of each store
-            walk.curate(*command[3:], cwd=folder)
+    moments, n_killed, code = random.Random(1), 0, 0
+    while n_killed < 30 * scale:
+        if code == 0:  # it had finished: begin anew, and go on with that until it has as well
             assert_whole(folder, expected)
             shutil.rmtree(folder)
             tiny(folder, RECIPE + MORE)
@@ -193,9 +194,10 @@ def test_killed_at_random_moments(tmp_path: Path, scale: int) -> None:
             command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        time.sleep(moments.uniform(0.3, 2.5))
+        time.sleep(moments.uniform(0.1, 1.0) * whole)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        code = process.wait()
+        n_killed += code == -signal.SIGKILL
         assert_nothing_half(folder, expected)
     walk.curate(*command[3:], cwd=folder)
     assert_whole(folder, expected)
